@@ -2,11 +2,17 @@
 // Two projects: `unit` runs anywhere; `kernel` needs IPVS and so runs inside the lab (npm run test:kernel).
 const common = {
   testEnvironment: 'node',
-  transform: { '\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/test/tsconfig.json', isolatedModules: true }] },
+  transform: {
+    '\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/test/tsconfig.json', isolatedModules: true }],
+  },
 };
 module.exports = {
   projects: [
-    { ...common, displayName: 'unit', testMatch: ['<rootDir>/test/*.test.ts', '<rootDir>/test/cli/*.test.ts'] },
+    {
+      ...common,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/test/*.test.ts', '<rootDir>/test/cli/*.test.ts'],
+    },
     { ...common, displayName: 'kernel', testMatch: ['<rootDir>/test/kernel/*.test.ts'] },
   ],
 };

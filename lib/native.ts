@@ -1,6 +1,10 @@
 // The border, seen from TypeScript: what the addon offers, and how it is found. Requests and replies are arrays of the
 // packed records that records.ts describes.
 
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { IpvsError } from './errors';
+
 /** What a call asks for; the same numbers as `Op` in native/src/records.h. */
 export const Op = {
   apply: 1,
@@ -43,4 +47,63 @@ export interface NativeBinding {
 export interface NativeFailure extends Error {
   readonly op: string;
   readonly errno: number;
+}
+
+/** Finds and loads the addon, once; says what to do when it cannot be had. */
+export function loadBinding(): NativeBinding {
+  binding ??= findBinding();
+  return binding;
+}
+let binding: NativeBinding | undefined;
+
+function findBinding(): NativeBinding {
+  if (process.platform !== 'linux') {
+    throw unavailable(`IPVS is a part of Linux, and this is ${process.platform}: run it there`);
+  }
+  try {
+    const load = createRequire(__filename)('node-gyp-build') as (
+      directory: string,
+    ) => NativeBinding;
+    return load(path.join(__dirname, '..'));
+  } catch (error) {
+    throw unavailable(whyNotLoaded(error instanceof Error ? error.message : String(error)), error);
+  }
+}
+
+/** What the loader's complaint means, and the one command that mends it. */
+export function whyNotLoaded(message: string): string {
+  const missing = /(libnl-(?:genl-)?3\.so\.200)/.exec(message);
+  if (missing !== null) {
+    return `${missing[1] ?? 'libnl'} is not installed: on Debian and Ubuntu: apt-get install libnl-genl-3-200; on Fedora and RHEL: dnf install libnl3; on Alpine: apk add libnl3`;
+  }
+  const build =
+    'npm rebuild ipvs --build-from-source (wants g++, pkg-config, libnl-3-dev and libnl-genl-3-dev)';
+  if (message.includes('No native build was found')) {
+    const where = [
+      process.arch,
+      isMusl() ? 'musl' : 'glibc',
+      process.versions['electron'] === undefined ? '' : 'Electron',
+    ];
+    return `there is no addon for this machine (${where.filter(Boolean).join(', ')}): build it with: ${build}`;
+  }
+  if (/GLIBC|GLIBCXX|version `/.test(message))
+    return `this system is older than the addon that came along (${firstLine(message)}): build it with: ${build}`;
+  return `the addon does not load (${firstLine(message)}): build it with: ${build}`;
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
+}
+
+function isMusl(): boolean {
+  const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return header?.glibcVersionRuntime === undefined;
+}
+
+function unavailable(words: string, cause?: unknown): IpvsError {
+  return new IpvsError(`open: ${words}`, {
+    code: 'ERR_IPVS_UNAVAILABLE',
+    operation: 'open',
+    cause,
+  });
 }

@@ -1,0 +1,303 @@
+// Many changes in one trip. All of them are checked before the first is sent; then they go out in slices, so that
+// cancelling, progress and other callers get their turn between two.
+import { InvalidInput, IpvsError, show, type IpvsErrorDetails } from './errors';
+import { explain, explainFailure, ipvsError, type Request } from './explain';
+import { destinationId, serviceId, toDestinationKey, toServiceKey } from './id';
+import { Turn, type Operation } from './operation';
+import type { Change, ServiceKey, ServiceSettings } from './model';
+import { Op } from './native';
+import {
+  Command,
+  keyOnly,
+  LAYOUT,
+  NOT_TRIED,
+  Records,
+  rowCount,
+  writeDestination,
+  writeServiceChange,
+} from './records';
+import { toFullDestination, toFullService } from './settings';
+
+/** What became of one change. @public */
+export type Outcome =
+  | { readonly change: Change; readonly status: 'done'; readonly error?: undefined }
+  | { readonly change: Change; readonly status: 'failed'; readonly error: IpvsError }
+  | { readonly change: Change; readonly status: 'not tried'; readonly error?: undefined };
+
+/** @public */
+export interface ApplyOptions {
+  /**
+   * After a change the kernel refused: go on with the rest, or send nothing more. `'stop'` sends changes one by one, as
+   * the kernel works through everything it was sent at once.
+   * @defaultValue `'continue'`
+   */
+  readonly onError?: 'stop' | 'continue';
+  /** Stops between two slices; the error then tells what was done. */
+  readonly signal?: AbortSignal;
+  /** Called after each slice. */
+  readonly progress?: (progress: { readonly done: number; readonly total: number }) => void;
+}
+
+/** `apply` broken off half-way, by the signal, by closing, or by the socket: `outcomes` says what was done. @public */
+export class ApplyError extends IpvsError {
+  /** One for each change given, in order. */
+  readonly outcomes: readonly Outcome[];
+
+  constructor(message: string, details: IpvsErrorDetails, outcomes: readonly Outcome[]) {
+    super(message, details);
+    this.outcomes = outcomes;
+  }
+}
+
+/** Changes sent in one call over the border. */
+const SLICE = 512;
+const SIZE = LAYOUT.ChangeRecord.size;
+const ENOBUFS = 105;
+
+export function* apply(
+  changes: Iterable<Change>,
+  options: ApplyOptions = {},
+): Operation<Outcome[]> {
+  const { onError = 'continue', signal, progress } = options;
+  if (!['continue', 'stop'].includes(onError)) {
+    throw new InvalidInput(`onError: ${show(onError)} is neither 'continue' nor 'stop'`);
+  }
+  const { list, slices } = yield* encode(changes, signal);
+  const outcomes: Outcome[] = [];
+  const turn = new Turn();
+  for (const slice of slices) {
+    let reply: ArrayBuffer;
+    try {
+      checkSignal(signal);
+      reply = yield { op: onError === 'stop' ? Op.applyUntilError : Op.apply, request: slice };
+    } catch (error) {
+      throw brokenOff(error, list, outcomes);
+    }
+    turn.next();
+    const results = new Int32Array(reply, 0, rowCount(reply, 4));
+    for (const errno of results) {
+      const change = list[outcomes.length] as Change;
+      outcomes.push(errno === ENOBUFS ? yield* settle(change) : toOutcome(change, errno));
+      if (turn.over()) {
+        yield 'pause';
+        turn.next();
+      }
+    }
+    progress?.({ done: outcomes.length, total: list.length });
+    if (onError === 'stop' && results.some((errno) => errno !== 0)) break;
+  }
+  return withRest(list, outcomes);
+}
+
+/** A change as a client's own methods take it: named by key or by id. */
+export type LooseChange = {
+  readonly op: keyof typeof Command;
+  readonly service: unknown;
+  readonly destination?: unknown;
+};
+
+/** One change; its refusal is thrown. */
+export function* applyOne(change: LooseChange): Operation<void> {
+  const to = Records.of(SIZE, 1);
+  new ChangeWriter().write(to, 0, change);
+  const [errno = 0] = new Int32Array(yield { op: Op.apply, request: to.bytes });
+  const outcome =
+    errno === ENOBUFS ? yield* settle(change as Change) : toOutcome(change as Change, errno);
+  if (outcome.error !== undefined) throw outcome.error;
+}
+
+function* encode(
+  changes: Iterable<Change>,
+  signal?: AbortSignal,
+): Operation<{ list: Change[]; slices: Uint8Array[] }> {
+  const list: Change[] = [];
+  const slices: Uint8Array[] = [];
+  let slice = Records.of(SIZE, 0);
+  const writer = new ChangeWriter();
+  const turn = new Turn();
+  for (const change of changes) {
+    const row = list.length % SLICE;
+    if (row === 0) {
+      slice = Records.of(SIZE, SLICE);
+      slices.push(slice.bytes);
+    }
+    try {
+      writer.write(slice, row, change);
+    } catch (error) {
+      throw explainFailure(error, {
+        operation: 'apply',
+        detail: `change ${list.length + 1}, ${describe(change)}; nothing was done`,
+      });
+    }
+    list.push(change);
+    if (turn.over()) {
+      yield 'pause';
+      turn.next();
+      checkSignal(signal);
+    }
+  }
+  const last = slices.length - 1;
+  if (last >= 0)
+    slices[last] = (slices[last] as Uint8Array).subarray(0, (list.length - last * SLICE) * SIZE);
+  return { list, slices };
+}
+
+/** Checks changes and writes them as records. */
+export class ChangeWriter {
+  // Destinations of one service come in a row, as a rule with the very same key object: its bytes are copied then.
+  #known: unknown;
+  #knownKey: ServiceKey | undefined;
+
+  write(to: Records, row: number, change: LooseChange): void {
+    const { op, service, destination } = change;
+    switch (op) {
+      case 'addService':
+      case 'setService': {
+        const full = toFullService(service);
+        writeServiceChange(to, row, Command[op], full.key, full);
+        return;
+      }
+      case 'deleteService':
+        writeServiceChange(to, row, Command[op], toServiceKey(service));
+        return;
+      case 'addDestination':
+      case 'setDestination': {
+        const key = this.#key(service);
+        const full = toFullDestination(key, destination);
+        writeServiceChange(to, row, Command[op], key);
+        writeDestination(to, row, full);
+        return;
+      }
+      case 'deleteDestination': {
+        writeServiceChange(to, row, Command[op], this.#key(service));
+        writeDestination(to, row, keyOnly(toDestinationKey(destination)));
+        return;
+      }
+      default:
+        throw new InvalidInput(
+          `op: ${show(op)} is no change: use ${Object.keys(Command).join(', ')}`,
+        );
+    }
+  }
+
+  #key(service: unknown): ServiceKey {
+    if (service !== this.#known || this.#knownKey === undefined) {
+      this.#knownKey = toServiceKey(service);
+      this.#known = service;
+    }
+    return this.#knownKey;
+  }
+}
+
+/** Fields of a change that make its request, for messages. */
+export function requestOf(change: Change): Request {
+  const { op: operation } = change;
+  const service = toServiceKey(change.service);
+  if (change.op === 'addService' || change.op === 'setService') {
+    return { operation, service, names: namesOf(change.service) };
+  }
+  if (!('destination' in change)) return { operation, service };
+  return { operation, service, destination: toDestinationKey(keyFields(change.destination)) };
+}
+
+/** What a service names that the kernel may not have. */
+export function namesOf({ scheduler = 'wlc', persistence }: ServiceSettings): string {
+  const engine = persistence?.engine;
+  return engine === undefined
+    ? `scheduler ${scheduler}`
+    : `scheduler ${scheduler} or no engine ${engine}`;
+}
+
+function keyFields(destination: unknown): unknown {
+  if (typeof destination !== 'object' || destination === null) return destination;
+  const { address, port } = destination as { address: unknown; port: unknown };
+  return { address, port };
+}
+
+// For a change that may be anything at all.
+function describe(change: unknown): string {
+  const { op, service, destination } = Object(change) as {
+    op?: unknown;
+    service?: unknown;
+    destination?: unknown;
+  };
+  const words = [typeof op === 'string' ? op : show(op)];
+  try {
+    words.push(serviceId(toServiceKey(service)));
+    if (destination !== undefined)
+      words.push(destinationId(toDestinationKey(keyFields(destination))));
+  } catch {
+    // What cannot be named is what the message is about.
+  }
+  return words.join(' ');
+}
+
+function toOutcome(change: Change, errno: number): Outcome {
+  if (errno === 0) return { change, status: 'done' };
+  if (errno === NOT_TRIED) return { change, status: 'not tried' };
+  return { change, status: 'failed', error: explain(errno, requestOf(change)) };
+}
+
+function withRest(list: readonly Change[], outcomes: Outcome[]): Outcome[] {
+  for (let i = outcomes.length; i < list.length; i++) {
+    outcomes.push({ change: list[i] as Change, status: 'not tried' });
+  }
+  return outcomes;
+}
+
+function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return;
+  throw ipvsError(
+    'ABORT_ERR',
+    'aborted by its signal',
+    { operation: 'apply' },
+    undefined,
+    signal.reason,
+  );
+}
+
+function brokenOff(error: unknown, list: readonly Change[], outcomes: Outcome[]): ApplyError {
+  const known = explainFailure(error, { operation: 'apply' });
+  const done = outcomes.filter(({ status }) => status === 'done').length;
+  const failed = outcomes.length - done;
+  const account = `${done} of ${list.length} changes were done, ${failed} failed, ${list.length - outcomes.length} were not tried`;
+  const { code, errno } = known;
+  return new ApplyError(
+    `${known.message} (${account})`,
+    { code, errno, operation: 'apply', cause: known.cause },
+    withRest(list, outcomes),
+  );
+}
+
+// The kernel worked on the change but its answer was lost (ENOBUFS): the table itself tells whether it was done.
+function* settle(change: Change): Operation<Outcome> {
+  const wanted = Records.of(SIZE, 1);
+  new ChangeWriter().write(wanted, 0, change);
+  const found = yield* find(change, wanted);
+  const gone = change.op === 'deleteService' || change.op === 'deleteDestination';
+  const settings = wanted.bytes.subarray(LAYOUT.ChangeRecord.settings);
+  const done = gone
+    ? found === undefined
+    : found !== undefined && Buffer.compare(found, settings) === 0;
+  return done ? { change, status: 'done' } : toOutcome(change, ENOBUFS);
+}
+
+/** Settings in the kernel of what the change is about, as bytes of a ChangeRecord; undefined when it is not there. */
+function* find(change: Change, wanted: Records): Operation<Uint8Array | undefined> {
+  const { settings, size } = LAYOUT.ChangeRecord;
+  const length = size - settings;
+  if (!('destination' in change)) {
+    const reply = yield { op: Op.service, request: wanted.bytes };
+    if (rowCount(reply, LAYOUT.ServiceRow.size) === 0) return undefined;
+    return new Uint8Array(reply, LAYOUT.ServiceRow.settings, length);
+  }
+  const reply = yield { op: Op.destinations, request: wanted.bytes };
+  // Address, family and port make the key.
+  const key = wanted.bytes.subarray(settings, settings + LAYOUT.DestinationSettings.forward);
+  for (let row = 0; row < rowCount(reply, LAYOUT.DestinationRow.size); row++) {
+    const at = row * LAYOUT.DestinationRow.size + LAYOUT.DestinationRow.destination;
+    const found = new Uint8Array(reply, at, length);
+    if (Buffer.compare(found.subarray(0, key.length), key) === 0) return found;
+  }
+  return undefined;
+}

@@ -1,0 +1,10 @@
+/**
+ * The Linux kernel's own layer-4 load balancer, IPVS, from Node.js.
+ *
+ * @packageDocumentation
+ */
+export * from './model';
+export { IpvsError, type IpvsErrorCode, type IpvsErrorDetails } from './errors';
+export { ApplyError, type ApplyOptions, type Outcome } from './apply';
+export { open, openSync, type Ipvs, type IpvsSync, type OpenOptions } from './client';
+export { destinationId, destinationKey, serviceId, serviceKey } from './id';

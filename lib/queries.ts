@@ -1,0 +1,147 @@
+// The operations that read, and the small ones that write, each in terms of records.
+import { NO_REQUEST, Turn, type Operation } from './operation';
+import type {
+  DestinationStatus,
+  Info,
+  ServiceRef,
+  ServiceStatus,
+  SyncDaemon,
+  Timeouts,
+  VirtualServerStatus,
+} from './model';
+import { explain } from './explain';
+import { toServiceKey } from './id';
+import { Op } from './native';
+import {
+  keyRequest,
+  keyRequests,
+  LAYOUT,
+  readDaemon,
+  readDestination,
+  readInfo,
+  readOwner,
+  readService,
+  readTimeouts,
+  Records,
+  rowCount,
+  writeDaemon,
+  writeTimeouts,
+} from './records';
+import { toDaemonRole, toFullDaemon, toFullTimeouts } from './settings';
+
+const ESRCH = 3;
+
+/** Services whose destinations are read in one call: enough to make the call cheap, few enough to stay cancellable. */
+const SERVICES_A_CALL = 256;
+
+export function* info(): Operation<Info> {
+  return readInfo(yield { op: Op.info, request: NO_REQUEST });
+}
+
+export function* timeouts(): Operation<Timeouts> {
+  return readTimeouts(yield { op: Op.timeouts, request: NO_REQUEST });
+}
+
+export function* setTimeouts(values: Partial<Timeouts>): Operation<void> {
+  yield { op: Op.setTimeouts, request: writeTimeouts(toFullTimeouts(values)) };
+}
+
+export function* services(): Operation<ServiceStatus[]> {
+  const reply = yield { op: Op.services, request: NO_REQUEST };
+  return yield* decode(reply, LAYOUT.ServiceRow.size, readService);
+}
+
+export function* service(ref: ServiceRef): Operation<ServiceStatus | undefined> {
+  const reply = yield { op: Op.service, request: keyRequest(toServiceKey(ref)) };
+  return rowCount(reply, LAYOUT.ServiceRow.size) === 0
+    ? undefined
+    : readService(new Records(reply), 0);
+}
+
+export function* destinations(ref: ServiceRef): Operation<DestinationStatus[]> {
+  const key = toServiceKey(ref);
+  const reply = yield { op: Op.destinations, request: keyRequest(key) };
+  const found = yield* decode(reply, LAYOUT.DestinationRow.size, readDestination);
+  // The kernel answers an empty list for a service it does not know.
+  if (found.length === 0 && (yield* service(key)) === undefined) {
+    throw explain(ESRCH, { operation: 'destinations', service: key });
+  }
+  return found;
+}
+
+export function* zero(ref?: ServiceRef): Operation<void> {
+  yield { op: Op.zero, request: ref === undefined ? NO_REQUEST : keyRequest(toServiceKey(ref)) };
+}
+
+export function* flush(): Operation<void> {
+  yield { op: Op.flush, request: NO_REQUEST };
+}
+
+export function* daemons(): Operation<SyncDaemon[]> {
+  const reply = yield { op: Op.daemons, request: NO_REQUEST };
+  return yield* decode(reply, LAYOUT.DaemonRecord.size, readDaemon);
+}
+
+export function* startDaemon(daemon: SyncDaemon): Operation<void> {
+  yield { op: Op.startDaemon, request: writeDaemon(toFullDaemon(daemon)) };
+}
+
+export function* stopDaemon(daemon: Pick<SyncDaemon, 'role'>): Operation<void> {
+  yield { op: Op.stopDaemon, request: writeDaemon(toDaemonRole(daemon)) };
+}
+
+/** Services with their destinations: one dump of the services, then the destinations of many services a call. */
+export function* snapshot(): Operation<VirtualServerStatus[]> {
+  const reply = yield { op: Op.services, request: NO_REQUEST };
+  const found = yield* decode(reply, LAYOUT.ServiceRow.size, readService);
+  const rows = new Records(reply);
+  const servers: VirtualServerStatus[] = [];
+  for (let from = 0; from < found.length; from += SERVICES_A_CALL) {
+    const batch = found.slice(from, from + SERVICES_A_CALL);
+    const lists = yield* destinationLists(rows, from, from + batch.length);
+    // In place: a copy of every service would double the work of reading a big table.
+    batch.forEach((service, i) =>
+      servers.push(Object.assign(service, { destinations: lists[i] ?? [] })),
+    );
+  }
+  return servers;
+}
+
+function* destinationLists(
+  rows: Records,
+  from: number,
+  to: number,
+): Operation<DestinationStatus[][]> {
+  const lists: DestinationStatus[][] = Array.from({ length: to - from }, () => []);
+  const reply = yield { op: Op.destinations, request: keyRequests(rows, from, to) };
+  const count = rowCount(reply, LAYOUT.DestinationRow.size);
+  const records = new Records(reply);
+  const turn = new Turn();
+  for (let row = 0; row < count; row++) {
+    lists[readOwner(records, row)]?.push(readDestination(records, row));
+    if (turn.over()) {
+      yield 'pause';
+      turn.next();
+    }
+  }
+  return lists;
+}
+
+function* decode<T>(
+  reply: ArrayBuffer,
+  size: number,
+  read: (from: Records, row: number) => T,
+): Operation<T[]> {
+  const count = rowCount(reply, size);
+  const records = new Records(reply);
+  const rows: T[] = [];
+  const turn = new Turn();
+  for (let row = 0; row < count; row++) {
+    rows.push(read(records, row));
+    if (turn.over()) {
+      yield 'pause';
+      turn.next();
+    }
+  }
+  return rows;
+}
