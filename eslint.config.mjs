@@ -2,13 +2,20 @@ import js from '@eslint/js';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
-// The arrows between the rooms of the house (docs/architecture.md): what a file may not reach.
-const arrows = (files, forbidden, message) => ({
+// The arrows between the rooms of the house (docs/architecture.md): what a file may not reach. Types may be shared.
+const arrows = (files, ignores, group, message) => ({
   files,
+  ignores,
   rules: {
-    'no-restricted-imports': ['error', { patterns: [{ group: forbidden, message }] }],
+    '@typescript-eslint/no-restricted-imports': [
+      'error',
+      { patterns: [{ group, message, allowTypeImports: true }] },
+    ],
   },
 });
+const ground = ['lib/{address,errors,model,lab}.ts', 'lib/lab/**'];
+const border = ['lib/{client,apply,operation,queries,records,native,memory,connections}.ts'];
+const commandOnly = ['./cli/*', '**/cli/*', 'commander', 'yaml', 'cli-table3'];
 
 export default defineConfig(
   globalIgnores([
@@ -53,8 +60,22 @@ export default defineConfig(
     },
   },
   arrows(
-    ['lib/address.ts', 'lib/errors.ts'],
-    ['./*', '../*'],
-    'address and errors stand on nothing but model types',
+    ground,
+    [],
+    ['./*', '../*', '!./errors', '!./lab/*', '!./address', '!../errors', '!../lab'],
+    'this file stands on nothing but addresses and errors',
+  ),
+  arrows(
+    ['lib/*.ts'],
+    [...border, ...ground],
+    ['./native', './records', ...commandOnly],
+    'the border is for the clients alone; the core needs no third-party module and knows no command',
+  ),
+  arrows(border, [], commandOnly, 'the core needs no third-party module and knows no command'),
+  arrows(
+    ['lib/cli/**'],
+    [],
+    ['**/native', '**/records', '**/queries', '**/operation'],
+    'a command is a function of a client, a printer and options',
   ),
 );
