@@ -1,0 +1,367 @@
+// The one file that knows Node-API. Everything here runs on the JavaScript thread, except Task::Execute, which must not
+// touch JavaScript at all.
+
+#include <napi.h>
+
+#include <cmath>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bytes.h"
+#include "failure.h"
+#include "layout.h"
+#include "records.h"
+#include "socket.h"
+
+namespace {
+
+using ipvs::ByteBuffer;
+using ipvs::Connection;
+using ipvs::Failure;
+using ipvs::Op;
+
+constexpr Failure kClosed = {"closed", EBADF};
+constexpr Failure kCanceled = {"close", ECANCELED};
+
+// About what a connection weighs outside of V8's heap: its buffers. It tells the collector that forgotten handles matter.
+constexpr int64_t kHandleWeight = 512 << 10;
+
+// lib makes its own errors from `op` and `errno`; the text is for those who look at the addon itself.
+Napi::Error ErrorOf(Napi::Env env, const Failure& failure) {
+  Napi::Error error = Napi::Error::New(
+      env, std::string(failure.op) + " failed with errno " + std::to_string(failure.err));
+  error.Set("op", Napi::String::New(env, failure.op));
+  error.Set("errno", Napi::Number::New(env, failure.err));
+  return error;
+}
+
+void FreeBytes(napi_env, void* data, void*) { std::free(data); }
+
+// Hands large replies over without copying them, where the runtime allows memory that is not its own.
+Napi::Value ArrayBufferOf(Napi::Env env, ByteBuffer* bytes) {
+  constexpr size_t kWorthSharing = 4096;
+  const size_t size = bytes->size();
+  if (size >= kWorthSharing) {
+    uint8_t* data = bytes->Release();
+    napi_value value;
+    const napi_status status =
+        napi_create_external_arraybuffer(env, data, size, FreeBytes, nullptr, &value);
+    if (status == napi_ok) return Napi::Value(env, value);
+    std::unique_ptr<uint8_t, void (*)(void*)> owner(data, std::free);
+    if (status != napi_no_external_buffers_allowed) throw Napi::Error::New(env);
+    Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, size);
+    std::memcpy(copy.Data(), data, size);
+    return copy;
+  }
+  Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, size);
+  if (size > 0) std::memcpy(copy.Data(), bytes->data(), size);
+  return copy;
+}
+
+// A promise that is settled once. When the environment is going down it cannot be, and says so.
+class Promise {
+ public:
+  explicit Promise(Napi::Env env) : env_(env) {
+    napi_value value;
+    if (napi_create_promise(env, &deferred_, &value) != napi_ok) throw Napi::Error::New(env);
+    value_ = value;
+  }
+
+  // Only until the call that made it returns.
+  Napi::Value value() const { return Napi::Value(env_, value_); }
+  bool Resolve(napi_value value) { return napi_resolve_deferred(env_, deferred_, value) == napi_ok; }
+  bool Reject(napi_value value) { return napi_reject_deferred(env_, deferred_, value) == napi_ok; }
+
+ private:
+  napi_env env_;
+  napi_deferred deferred_ = nullptr;
+  napi_value value_ = nullptr;
+};
+
+// Every asynchronous call: `run` on a thread of the pool, then, back on the JavaScript thread, `result` makes the value
+// that the promise gets, and `done` learns whether it could be given.
+class Task : public Napi::AsyncWorker {
+ public:
+  using Run = std::function<Failure()>;
+  using Result = std::function<Napi::Value(Napi::Env)>;
+  using Done = std::function<void(bool alive)>;
+
+  Task(Napi::Env env, Promise promise, Run run, Result result, Done done)
+      : AsyncWorker(env, "ipvs"),
+        promise_(promise),
+        run_(std::move(run)),
+        result_(std::move(result)),
+        done_(std::move(done)) {}
+
+  void Execute() override {
+    try {
+      failure_ = run_();
+    } catch (const std::bad_alloc&) {
+      failure_ = {"memory", ENOMEM};
+    }
+  }
+
+  void OnOK() override { done_(Settle()); }
+  void OnError(const Napi::Error&) override { done_(Settle()); }
+
+ private:
+  bool Settle() {
+    try {
+      if (failure_) return promise_.Reject(ErrorOf(Env(), failure_).Value());
+      return promise_.Resolve(result_(Env()));
+    } catch (const Napi::Error& error) {
+      return promise_.Reject(error.Value());
+    }
+  }
+
+  Promise promise_;
+  Run run_;
+  Result result_;
+  Done done_;
+  Failure failure_;
+};
+
+// The calls on one connection, in order. They wait here and not in the thread pool, so that one busy handle leaves the
+// pool to others. It outlives its handle for as long as a task runs, and is used on the JavaScript thread only.
+class CallQueue : public std::enable_shared_from_this<CallQueue> {
+ public:
+  explicit CallQueue(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+
+  Connection& connection() { return *connection_; }
+  bool closed() const { return closed_; }
+
+  Napi::Value Push(Napi::Env env, Op op, ipvs::Bytes request) {
+    Promise promise(env);
+    calls_.push_back({op, {request.begin(), request.end()}, promise});
+    if (!running_) StartNext(env);
+    return promise.value();
+  }
+
+  // Resolves when the call under way is over and the socket closed.
+  Napi::Value Close(Napi::Env env) {
+    Promise promise(env);
+    Stop(env);
+    if (running_) {
+      closers_.push_back(promise);
+    } else {
+      connection_->Close();
+      promise.Resolve(env.Undefined());
+    }
+    return promise.value();
+  }
+
+  void CloseSync(Napi::Env env) {
+    Stop(env);
+    connection_->Close();
+  }
+
+ private:
+  struct Call {
+    Op op;
+    std::vector<uint8_t> request;
+    Promise promise;
+  };
+
+  void Stop(Napi::Env env) {
+    closed_ = true;
+    for (Call& call : std::exchange(calls_, {})) {
+      call.promise.Reject(ErrorOf(env, kCanceled).Value());
+    }
+  }
+
+  void StartNext(Napi::Env env) {
+    auto request = std::make_shared<std::vector<uint8_t>>(std::move(calls_.front().request));
+    auto reply = std::make_shared<ByteBuffer>();
+    const Op op = calls_.front().op;
+    const Promise promise = calls_.front().promise;
+    calls_.pop_front();
+    auto* task = new Task(
+        env, promise,
+        [connection = connection_, op, request, reply] {
+          return connection->Execute(op, *request, reply.get());
+        },
+        [reply](Napi::Env env) { return ArrayBufferOf(env, reply.get()); },
+        [queue = shared_from_this(), env](bool alive) { queue->Finish(env, alive); });
+    running_ = true;
+    task->Queue();
+  }
+
+  void Finish(Napi::Env env, bool alive) {
+    running_ = false;
+    if (!alive) {
+      // The environment is going down: nobody waits for the rest any more.
+      calls_.clear();
+      closers_.clear();
+      return;
+    }
+    if (closed_) {
+      connection_->Close();
+      for (Promise& promise : std::exchange(closers_, {})) promise.Resolve(env.Undefined());
+    } else if (!calls_.empty()) {
+      StartNext(env);
+    }
+  }
+
+  std::shared_ptr<Connection> connection_;
+  std::deque<Call> calls_;
+  std::vector<Promise> closers_;
+  bool running_ = false;
+  bool closed_ = false;
+};
+
+// Reads (netns, timeout) of open and openSync.
+struct OpenArguments {
+  std::string netns;
+  int timeout;
+
+  explicit OpenArguments(const Napi::CallbackInfo& info) {
+    if (!info[0].IsString()) throw Napi::TypeError::New(info.Env(), "netns must be a string");
+    if (!info[1].IsNumber()) throw Napi::TypeError::New(info.Env(), "timeout must be a number");
+    const double milliseconds = info[1].As<Napi::Number>().DoubleValue();
+    if (!(milliseconds >= 0 && milliseconds <= INT32_MAX)) {
+      throw Napi::TypeError::New(info.Env(), "timeout must be from 0 to 2147483647");
+    }
+    netns = info[0].As<Napi::String>().Utf8Value();
+    timeout = static_cast<int>(std::ceil(milliseconds));
+  }
+};
+
+// Reads (op, request) of call and callSync.
+struct CallArguments {
+  Op op;
+  ipvs::Bytes request;  // JavaScript's memory
+
+  explicit CallArguments(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber()) throw Napi::TypeError::New(info.Env(), "op must be a number");
+    if (!info[1].IsTypedArray() ||
+        info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      throw Napi::TypeError::New(info.Env(), "request must be a Uint8Array");
+    }
+    op = static_cast<Op>(info[0].As<Napi::Number>().Uint32Value());
+    const auto array = info[1].As<Napi::Uint8Array>();
+    request = {array.Data(), array.ByteLength()};
+  }
+};
+
+class Handle : public Napi::ObjectWrap<Handle> {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "NativeHandle",
+                       {
+                           InstanceMethod<&Handle::Call>("call"),
+                           InstanceMethod<&Handle::CallSync>("callSync"),
+                           InstanceMethod<&Handle::Close>("close"),
+                           InstanceMethod<&Handle::CloseSync>("closeSync"),
+                       });
+  }
+
+  explicit Handle(const Napi::CallbackInfo& info);
+
+  // Shadows ObjectWrap's, which trusts `this`: a method may be called on anything.
+  static Handle* Unwrap(Napi::Object object) {
+    if (!object.IsObject() || !object.CheckTypeTag(&kTag)) {
+      throw Napi::TypeError::New(object.Env(), "not an IPVS handle");
+    }
+    return ObjectWrap::Unwrap(object);
+  }
+
+  void Finalize(Napi::BasicEnv env) {
+    Napi::MemoryManagement::AdjustExternalMemory(env, -kHandleWeight);
+  }
+
+ private:
+  static constexpr napi_type_tag kTag = {0x6970767368616e64, 0x6c65747970657461};
+
+  Napi::Value Call(const Napi::CallbackInfo& info) {
+    const CallArguments arguments(info);
+    if (!queue_->closed()) return queue_->Push(info.Env(), arguments.op, arguments.request);
+    Promise promise(info.Env());
+    promise.Reject(ErrorOf(info.Env(), kClosed).Value());
+    return promise.value();
+  }
+
+  Napi::Value CallSync(const Napi::CallbackInfo& info) {
+    const CallArguments arguments(info);
+    ByteBuffer reply;
+    const Failure failure =
+        queue_->closed() ? kClosed
+                         : queue_->connection().Execute(arguments.op, arguments.request, &reply);
+    if (failure) throw ErrorOf(info.Env(), failure);
+    return ArrayBufferOf(info.Env(), &reply);
+  }
+
+  Napi::Value Close(const Napi::CallbackInfo& info) { return queue_->Close(info.Env()); }
+  void CloseSync(const Napi::CallbackInfo& info) { queue_->CloseSync(info.Env()); }
+
+  std::shared_ptr<CallQueue> queue_;
+};
+
+// What one environment has; an addon may be loaded in many, and many times in one.
+class Addon : public Napi::Addon<Addon> {
+ public:
+  Addon(Napi::Env env, Napi::Object exports) {
+    handle_class_ = Napi::Persistent(Handle::Define(env));
+    DefineAddon(exports, {
+                             InstanceMethod<&Addon::Open>("open"),
+                             InstanceMethod<&Addon::OpenSync>("openSync"),
+                             InstanceMethod<&Addon::Layout>("layout"),
+                         });
+  }
+
+  Napi::Value NewHandle(std::shared_ptr<Connection> connection) {
+    newborn_ = std::move(connection);
+    return handle_class_.New({});
+  }
+
+  // For the constructor of Handle, which JavaScript can call too, but with nothing to wrap.
+  std::shared_ptr<Connection> TakeNewborn() { return std::exchange(newborn_, nullptr); }
+
+ private:
+  Napi::Value Open(const Napi::CallbackInfo& info) {
+    const OpenArguments arguments(info);
+    Promise promise(info.Env());
+    auto connection = std::make_shared<std::shared_ptr<Connection>>();
+    auto* task = new Task(
+        info.Env(), promise,
+        [arguments, connection] {
+          return Connection::Open(arguments.netns, arguments.timeout, connection.get());
+        },
+        [this, connection](Napi::Env) { return NewHandle(std::move(*connection)); }, [](bool) {});
+    task->Queue();
+    return promise.value();
+  }
+
+  Napi::Value OpenSync(const Napi::CallbackInfo& info) {
+    const OpenArguments arguments(info);
+    std::shared_ptr<Connection> connection;
+    if (Failure failure = Connection::Open(arguments.netns, arguments.timeout, &connection)) {
+      throw ErrorOf(info.Env(), failure);
+    }
+    return NewHandle(std::move(connection));
+  }
+
+  Napi::Value Layout(const Napi::CallbackInfo& info) {
+    return Napi::String::New(info.Env(), ipvs::Layout());
+  }
+
+  Napi::FunctionReference handle_class_;
+  std::shared_ptr<Connection> newborn_;
+};
+
+Handle::Handle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  std::shared_ptr<Connection> connection = info.Env().GetInstanceData<Addon>()->TakeNewborn();
+  if (connection == nullptr) throw Napi::TypeError::New(info.Env(), "handles come from open()");
+  queue_ = std::make_shared<CallQueue>(std::move(connection));
+  Value().TypeTag(&kTag);
+  Napi::MemoryManagement::AdjustExternalMemory(Napi::BasicEnv(info.Env()), kHandleWeight);
+}
+
+}  // namespace
+
+NODE_API_ADDON(Addon)

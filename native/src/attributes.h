@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "bytes.h"
+
+namespace ipvs {
+
+// Walks netlink attributes that may be anything. The first thing that makes no sense ends the walk and sticks: read
+// what you want, then ask ok() once. What a read returns after that is zero, never out of bounds.
+class AttributeReader {
+ public:
+  explicit AttributeReader(Bytes bytes) : rest_(bytes) {}
+
+  // Steps to the next attribute; false at the end and after a mistake.
+  bool Next();
+  bool ok() const { return ok_; }
+  // Marks what is being read as senseless, for rules that only the caller knows.
+  void Fail() { ok_ = false; }
+
+  // Without the nested and byte-order flags.
+  uint16_t type() const { return type_; }
+  uint8_t U8() { return Read<uint8_t>(); }
+  uint16_t U16() { return Read<uint16_t>(); }
+  uint32_t U32() { return Read<uint32_t>(); }
+  uint16_t NetworkU16();
+  // A counter of four or eight bytes: STATS and STATS64 differ in nothing else.
+  uint64_t Counter();
+  // Four or sixteen bytes; the rest of `out` becomes zero.
+  void Address(uint8_t (&out)[16]);
+  // Cuts what does not fit; `out` always ends in NUL.
+  void Text(char (&out)[16]);
+
+  // Walks the attributes inside this one: `visit` is called on each.
+  template <typename Visit>
+  void Nested(Visit&& visit) {
+    AttributeReader inner(value_);
+    while (inner.Next()) visit(inner);
+    if (!inner.ok()) Fail();
+  }
+
+  // An attribute may be longer than we know, as a kernel newer than us may make it, but not shorter.
+  template <typename T>
+  T Read() {
+    T value{};
+    if (value_.size() < sizeof(T)) {
+      Fail();
+    } else {
+      std::memcpy(&value, value_.data(), sizeof(T));
+    }
+    return value;
+  }
+
+ private:
+  Bytes rest_;
+  Bytes value_;
+  uint16_t type_ = 0;
+  bool ok_ = true;
+};
+
+}  // namespace ipvs

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <linux/netlink.h>
+#include <netlink/msg.h>
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "bytes.h"
+#include "failure.h"
+#include "transport.h"
+
+namespace ipvs {
+
+// One netlink message from the kernel, without its header.
+struct Message {
+  uint16_t type;
+  Bytes payload;
+};
+
+// How receive memory is cut up: many small datagrams (acknowledgements) or a few of the largest the kernel makes (dumps).
+enum class Shape { kAcknowledgements, kData };
+
+// Requests and answers over one transport. Answers are matched by sequence number and by coming from the kernel;
+// whatever else arrives is dropped, and so is what an exchange that failed left behind. Not thread-safe.
+class Channel {
+ public:
+  // Called on each message of the exchange under way with the index of its request; false when it makes no sense.
+  using Receiver = std::function<bool(uint32_t index, const Message& message)>;
+
+  // `timeout` bounds each wait for an answer, in milliseconds; 0 is forever.
+  Channel(std::unique_ptr<Transport> transport, int timeout);
+
+  // Starts an exchange of `count` requests and returns the sequence number of the first; the rest follow it.
+  uint32_t Begin(uint32_t count);
+  Failure Send(Bytes datagram);
+  // Reads what is there, waiting if need be, until at least one message of this exchange was handed over.
+  Failure Receive(Shape shape, const Receiver& receiver);
+  // Throws away all that can be read, the rest of a dump included.
+  void Drain();
+
+  // The kernel had to drop answers since Begin.
+  bool overrun() const { return overruns_ > 0; }
+  const Transport& transport() const { return *transport_; }
+
+ private:
+  class Deadline;
+
+  int Read(Shape shape);
+  Failure Wait(Deadline* deadline);
+  Failure Deliver(int count, const Receiver& receiver, bool* progress);
+  Failure DeliverDatagram(const mmsghdr& datagram, const Receiver& receiver, bool* progress);
+  Failure Fail(const char* op, int err);
+  void Arrange(size_t size, unsigned count);
+
+  std::unique_ptr<Transport> transport_;
+  int timeout_;
+  uint32_t next_sequence_;
+  uint32_t first_ = 0;
+  uint32_t count_ = 0;
+  int overruns_ = 0;
+  bool unsettled_ = false;
+
+  std::unique_ptr<uint8_t[]> memory_;
+  std::vector<mmsghdr> datagrams_;
+  std::vector<iovec> vectors_;
+  std::vector<sockaddr_nl> senders_;
+};
+
+// How many acknowledgements one read takes.
+constexpr uint32_t kMaxAcknowledgements = 512;
+
+}  // namespace ipvs

@@ -1,0 +1,27 @@
+#include "outbox.h"
+
+#include <netlink/genl/genl.h>
+
+#include <new>
+
+namespace ipvs {
+
+Outbox::Outbox() : message_(nlmsg_alloc_size(kMaxRequest)) {
+  if (message_ == nullptr) throw std::bad_alloc();
+}
+
+bool Outbox::Start(uint16_t family, uint8_t command, uint16_t flags, uint32_t sequence) {
+  constexpr uint8_t kVersion = 1;
+  // What nlmsg_alloc_size leaves behind: a header and nothing after it.
+  nlmsg_hdr(message_.get())->nlmsg_len = NLMSG_HDRLEN;
+  return genlmsg_put(message_.get(), NL_AUTO_PORT, sequence, family, 0, flags, command, kVersion) !=
+         nullptr;
+}
+
+void Outbox::Finish() {
+  const nlmsghdr* header = nlmsg_hdr(message_.get());
+  const auto* bytes = reinterpret_cast<const uint8_t*>(header);
+  bytes_.insert(bytes_.end(), bytes, bytes + NLMSG_ALIGN(header->nlmsg_len));
+}
+
+}  // namespace ipvs

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <netlink/msg.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bytes.h"
+
+namespace ipvs {
+
+// Generic netlink requests, one after the other, in memory that is used again and again.
+class Outbox {
+ public:
+  // No request of ours is larger, by far.
+  static constexpr size_t kMaxRequest = 1024;
+
+  Outbox();
+
+  void Clear() { bytes_.clear(); }
+  Bytes bytes() const { return bytes_; }
+
+  // Appends one request whose attributes `put` writes; false (and nothing appended) when they do not fit.
+  template <typename Put>
+  bool Add(uint16_t family, uint8_t command, uint16_t flags, uint32_t sequence, Put&& put) {
+    if (!Start(family, command, flags, sequence) || !put(message_.get())) return false;
+    Finish();
+    return true;
+  }
+
+ private:
+  struct Deleter {
+    void operator()(nl_msg* message) const { nlmsg_free(message); }
+  };
+
+  bool Start(uint16_t family, uint8_t command, uint16_t flags, uint32_t sequence);
+  void Finish();
+
+  std::unique_ptr<nl_msg, Deleter> message_;
+  std::vector<uint8_t> bytes_;
+};
+
+}  // namespace ipvs

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "bytes.h"
+#include "channel.h"
+#include "failure.h"
+#include "outbox.h"
+#include "records.h"
+#include "transport.h"
+
+namespace ipvs {
+
+// A conversation with the kernel's IPVS in one network namespace. Any thread may call; calls take turns.
+class Connection {
+ public:
+  // `netns` is a path, empty for the caller's own namespace. `timeout` in milliseconds bounds the wait for an answer; 0
+  // is forever.
+  static Failure Open(const std::string& netns, int timeout, std::shared_ptr<Connection>* out);
+
+  // For tests, which bring their own kernel. Call Resolve before anything else.
+  Connection(std::unique_ptr<Transport> transport, int timeout);
+  // Looks up IPVS's family id, which also loads the module on kernels since 5.16.
+  Failure Resolve();
+
+  // Fills `reply`, which must be empty, with what `op` answers; records.h says which records go in and come out.
+  Failure Execute(Op op, Bytes request, ByteBuffer* reply);
+  // Waits for the call under way, then lets go of the socket. Calls after that fail with EBADF.
+  void Close();
+
+ private:
+  struct Question {
+    const char* op;
+    uint16_t family;
+    uint8_t command;
+    uint8_t answer;  // the command of the kernel's data messages; 0 when there are none
+    bool dump;
+  };
+  using Put = std::function<bool(nl_msg*)>;
+  using Take = std::function<bool(Bytes attributes)>;
+
+  Failure Dispatch(Op op, Bytes request, ByteBuffer* reply);
+  Failure Services(ByteBuffer* reply);
+  Failure Service(const ChangeRecord& key, ByteBuffer* reply);
+  Failure Destinations(Bytes keys, ByteBuffer* reply);
+  Failure Info(ByteBuffer* reply);
+  Failure Timeouts(ByteBuffer* reply);
+  Failure Zero(Bytes request);
+  Failure Daemons(ByteBuffer* reply);
+
+  // Asks IPVS, a second time if its family id turns out to have changed. `take` reads one row; `reset` forgets the rows
+  // taken so far.
+  Failure Query(const Question& question, const Put& put, const Take& take,
+                const std::function<void()>& reset);
+  Failure Command(const char* op, uint8_t command, const Put& put);
+  Failure Ask(const Question& question, const Put& put, const Take& take);
+  // Looks the family up again after the kernel said ENOENT, which is also what it says to an unknown family.
+  Failure Refresh(bool* moved);
+
+  Failure Apply(Bytes changes, bool until_error, ByteBuffer* reply);
+  uint32_t Window() const;
+  Failure SendChanges(const uint8_t* changes, size_t left, uint32_t window, uint32_t* sent);
+  Failure Collect(uint32_t sent, int32_t* outcomes);
+
+  std::mutex mutex_;
+  std::unique_ptr<Channel> channel_;  // null once closed
+  Outbox outbox_;
+  uint16_t family_ = 0;
+};
+
+// Reads the errno out of an NLMSG_ERROR or NLMSG_DONE message; false when it makes no sense.
+bool ReadErrno(const Message& message, int* err);
+
+}  // namespace ipvs

@@ -1,0 +1,172 @@
+#include <arpa/inet.h>
+#include <linux/genetlink.h>
+#include <netlink/attr.h>
+
+#include <cstring>
+
+#include "kernel.h"
+#include "wire.h"
+
+namespace ipvs {
+namespace {
+
+bool Ends(const char (&name)[16]) { return std::memchr(name, 0, sizeof(name)) != nullptr; }
+
+bool PutU8(nl_msg* message, int type, uint8_t value) { return nla_put_u8(message, type, value) == 0; }
+
+bool PutU16(nl_msg* message, int type, uint16_t value) {
+  return nla_put_u16(message, type, value) == 0;
+}
+
+bool PutU32(nl_msg* message, int type, uint32_t value) {
+  return nla_put_u32(message, type, value) == 0;
+}
+
+bool PutBytes(nl_msg* message, int type, const void* data, int size) {
+  return nla_put(message, type, size, data) == 0;
+}
+
+// Bounded by itself, not by the record's terminating NUL: the record may lie in memory that JavaScript can still write.
+bool PutName(nl_msg* message, int type, const char (&name)[16]) {
+  char copy[sizeof(name)];
+  std::memcpy(copy, name, sizeof(copy));
+  copy[sizeof(copy) - 1] = 0;
+  return nla_put_string(message, type, copy) == 0;
+}
+
+template <typename Put>
+bool PutNested(nl_msg* message, int type, Put&& put) {
+  nlattr* nest = nla_nest_start(message, type);
+  if (nest == nullptr || !put()) return false;
+  nla_nest_end(message, nest);
+  return true;
+}
+
+// An identity is a mark or an address, never both: the mere presence of FWMARK makes the kernel look for a mark.
+bool PutKeyAttributes(nl_msg* message, const ServiceKey& key) {
+  if (!PutU16(message, IPVS_SVC_ATTR_AF, key.family)) return false;
+  if (key.fwmark != 0) return PutU32(message, IPVS_SVC_ATTR_FWMARK, key.fwmark);
+  return PutU16(message, IPVS_SVC_ATTR_PROTOCOL, key.protocol) &&
+         PutBytes(message, IPVS_SVC_ATTR_ADDR, key.address, sizeof(key.address)) &&
+         PutU16(message, IPVS_SVC_ATTR_PORT, htons(key.port));
+}
+
+// All but the engine are mandatory, persistent or not. An engine that is not sent is removed.
+bool PutSettings(nl_msg* message, uint16_t family, const ServiceSettings& settings) {
+  const ip_vs_flags flags = {settings.flags & ~static_cast<uint32_t>(IP_VS_SVC_F_HASHED), ~0u};
+  const uint32_t netmask = family == AF_INET ? htonl(settings.netmask) : settings.netmask;
+  return PutName(message, IPVS_SVC_ATTR_SCHED_NAME, settings.scheduler) &&
+         PutBytes(message, IPVS_SVC_ATTR_FLAGS, &flags, sizeof(flags)) &&
+         PutU32(message, IPVS_SVC_ATTR_TIMEOUT, settings.timeout) &&
+         PutU32(message, IPVS_SVC_ATTR_NETMASK, netmask) &&
+         (settings.engine[0] == 0 || PutName(message, IPVS_SVC_ATTR_PE_NAME, settings.engine));
+}
+
+// The family goes with every command, deletes included: without it the kernel looks among those of the service's family.
+bool PutDestinationKey(nl_msg* message, const DestinationSettings& destination) {
+  return PutBytes(message, IPVS_DEST_ATTR_ADDR, destination.address, sizeof(destination.address)) &&
+         PutU16(message, IPVS_DEST_ATTR_PORT, htons(destination.port)) &&
+         PutU16(message, IPVS_DEST_ATTR_ADDR_FAMILY, destination.family);
+}
+
+// SET_DEST replaces everything, so everything is sent, tunnel attributes too.
+bool PutDestinationSettings(nl_msg* message, const DestinationSettings& destination) {
+  return PutU32(message, IPVS_DEST_ATTR_FWD_METHOD, destination.forward) &&
+         PutU32(message, IPVS_DEST_ATTR_WEIGHT, destination.weight) &&
+         PutU32(message, IPVS_DEST_ATTR_U_THRESH, destination.upper_threshold) &&
+         PutU32(message, IPVS_DEST_ATTR_L_THRESH, destination.lower_threshold) &&
+         PutU8(message, kDestTunType, destination.tunnel_type) &&
+         PutU16(message, kDestTunPort, htons(destination.tunnel_port)) &&
+         PutU16(message, kDestTunFlags, destination.tunnel_flags);
+}
+
+bool PutService(nl_msg* message, const ChangeRecord& change) {
+  return PutNested(message, IPVS_CMD_ATTR_SERVICE, [&] {
+    return PutKeyAttributes(message, change.service) &&
+           (change.command == IPVS_CMD_DEL_SERVICE ||
+            PutSettings(message, change.service.family, change.settings));
+  });
+}
+
+bool PutDestination(nl_msg* message, const ChangeRecord& change) {
+  return PutServiceKey(message, change.service) &&
+         PutNested(message, IPVS_CMD_ATTR_DEST, [&] {
+           return PutDestinationKey(message, change.destination) &&
+                  (change.command == IPVS_CMD_DEL_DEST ||
+                   PutDestinationSettings(message, change.destination));
+         });
+}
+
+bool PutGroup(nl_msg* message, const DaemonRecord& daemon) {
+  switch (daemon.group_family) {
+    case AF_INET:
+      return PutBytes(message, IPVS_DAEMON_ATTR_MCAST_GROUP, daemon.group, 4);
+    case AF_INET6:
+      return PutBytes(message, IPVS_DAEMON_ATTR_MCAST_GROUP6, daemon.group, sizeof(daemon.group));
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+bool IsSendable(const ChangeRecord& change) {
+  switch (change.command) {
+    case IPVS_CMD_NEW_SERVICE:
+    case IPVS_CMD_SET_SERVICE:
+      return Ends(change.settings.scheduler) && Ends(change.settings.engine);
+    case IPVS_CMD_DEL_SERVICE:
+    case IPVS_CMD_NEW_DEST:
+    case IPVS_CMD_SET_DEST:
+    case IPVS_CMD_DEL_DEST:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool IsSendable(const DaemonRecord& daemon) { return Ends(daemon.interface); }
+
+bool PutServiceKey(nl_msg* message, const ServiceKey& key) {
+  return PutNested(message, IPVS_CMD_ATTR_SERVICE, [&] { return PutKeyAttributes(message, key); });
+}
+
+bool PutChange(nl_msg* message, const ChangeRecord& change) {
+  return change.command < IPVS_CMD_NEW_DEST ? PutService(message, change)
+                                            : PutDestination(message, change);
+}
+
+bool PutTimeouts(nl_msg* message, const TimeoutsRecord& timeouts) {
+  const auto put = [&](int type, uint32_t value) {
+    return value == 0 || PutU32(message, type, value);
+  };
+  return put(IPVS_CMD_ATTR_TIMEOUT_TCP, timeouts.tcp) &&
+         put(IPVS_CMD_ATTR_TIMEOUT_TCP_FIN, timeouts.tcp_fin) &&
+         put(IPVS_CMD_ATTR_TIMEOUT_UDP, timeouts.udp);
+}
+
+bool PutDaemon(nl_msg* message, const DaemonRecord& daemon) {
+  return PutNested(message, IPVS_CMD_ATTR_DAEMON, [&] {
+    return PutU32(message, IPVS_DAEMON_ATTR_STATE, daemon.state) &&
+           PutName(message, IPVS_DAEMON_ATTR_MCAST_IFN, daemon.interface) &&
+           PutU32(message, IPVS_DAEMON_ATTR_SYNC_ID, daemon.sync_id) && PutGroup(message, daemon) &&
+           (!(daemon.has & kDaemonHasMaxLength) ||
+            PutU16(message, IPVS_DAEMON_ATTR_SYNC_MAXLEN, daemon.max_length)) &&
+           // The one port of IPVS in host order.
+           (!(daemon.has & kDaemonHasPort) ||
+            PutU16(message, IPVS_DAEMON_ATTR_MCAST_PORT, daemon.port)) &&
+           (!(daemon.has & kDaemonHasTtl) ||
+            PutU8(message, IPVS_DAEMON_ATTR_MCAST_TTL, daemon.ttl));
+  });
+}
+
+bool PutDaemonState(nl_msg* message, const DaemonRecord& daemon) {
+  return PutNested(message, IPVS_CMD_ATTR_DAEMON,
+                   [&] { return PutU32(message, IPVS_DAEMON_ATTR_STATE, daemon.state); });
+}
+
+bool PutFamilyName(nl_msg* message, const char* name) {
+  return nla_put_string(message, CTRL_ATTR_FAMILY_NAME, name) == 0;
+}
+
+}  // namespace ipvs
