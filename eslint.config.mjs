@@ -62,7 +62,7 @@ export default defineConfig(
   arrows(
     ground,
     [],
-    ['./*', '../*', '!./errors', '!./lab/*', '!./address', '!../errors', '!../lab'],
+    ['./*', '../*', '!./errors', '!./lab', '!./lab/*', '!./address', '!../errors', '!../lab'],
     'this file stands on nothing but addresses and errors',
   ),
   arrows(

@@ -3,7 +3,7 @@
 const common = {
   testEnvironment: 'node',
   transform: {
-    '\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/test/tsconfig.json', isolatedModules: true }],
+    '\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/test/tsconfig.json' }],
   },
 };
 module.exports = {

@@ -62,6 +62,9 @@ export function* apply(
   if (!['continue', 'stop'].includes(onError)) {
     throw new InvalidInput(`onError: ${show(onError)} is neither 'continue' nor 'stop'`);
   }
+  if (typeof (Object(changes) as Partial<Iterable<Change>>)[Symbol.iterator] !== 'function') {
+    throw new InvalidInput(`changes: ${show(changes)} is not iterable: give an array of changes`);
+  }
   const { list, slices } = yield* encode(changes, signal);
   const outcomes: Outcome[] = [];
   const turn = new Turn();
@@ -74,7 +77,7 @@ export function* apply(
       throw brokenOff(error, list, outcomes);
     }
     turn.next();
-    const results = new Int32Array(reply, 0, rowCount(reply, 4));
+    const results = resultsOf(reply, slice.byteLength / SIZE);
     for (const errno of results) {
       const change = list[outcomes.length] as Change;
       outcomes.push(errno === ENOBUFS ? yield* settle(change) : toOutcome(change, errno));
@@ -100,10 +103,19 @@ export type LooseChange = {
 export function* applyOne(change: LooseChange): Operation<void> {
   const to = Records.of(SIZE, 1);
   new ChangeWriter().write(to, 0, change);
-  const [errno = 0] = new Int32Array(yield { op: Op.apply, request: to.bytes });
+  const [errno = 0] = resultsOf(yield { op: Op.apply, request: to.bytes }, 1);
   const outcome =
     errno === ENOBUFS ? yield* settle(change as Change) : toOutcome(change as Change, errno);
   if (outcome.error !== undefined) throw outcome.error;
+}
+
+// A missing result must not pass for "not tried", let alone for success.
+function resultsOf(reply: ArrayBuffer, expected: number): Int32Array {
+  if (rowCount(reply, 4) === expected) return new Int32Array(reply);
+  throw new IpvsError(
+    `the addon answered ${reply.byteLength} bytes to ${expected} changes: reinstall ipvs`,
+    { code: 'ERR_IPVS_REPLY', operation: 'apply' },
+  );
 }
 
 function* encode(
@@ -149,7 +161,7 @@ export class ChangeWriter {
   #knownKey: ServiceKey | undefined;
 
   write(to: Records, row: number, change: LooseChange): void {
-    const { op, service, destination } = change;
+    const { op, service, destination } = Object(change) as LooseChange;
     switch (op) {
       case 'addService':
       case 'setService': {

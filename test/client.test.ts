@@ -1,0 +1,297 @@
+// What the clients do with answers that a real kernel cannot be made to give: a scripted handle stands for the addon.
+import { ApplyError } from '../lib/apply';
+import { Client, SyncClient } from '../lib/client';
+import { IpvsError } from '../lib/errors';
+import type { Change } from '../lib/model';
+import { Op, type NativeHandle } from '../lib/native';
+import { LAYOUT, Records } from '../lib/records';
+
+type Answer = (op: Op, request: Uint8Array) => ArrayBuffer;
+
+class ScriptedHandle implements NativeHandle {
+  readonly calls: { op: Op; bytes: number }[] = [];
+  constructor(readonly answer: Answer) {}
+  call(op: Op, request: Uint8Array): Promise<ArrayBuffer> {
+    return new Promise((resolve) => {
+      resolve(this.callSync(op, request));
+    });
+  }
+  callSync(op: Op, request: Uint8Array): ArrayBuffer {
+    this.calls.push({ op, bytes: request.byteLength });
+    return this.answer(op, request);
+  }
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+  closeSync(): void {
+    // Nothing is held.
+  }
+}
+
+const failure = (op: string, errno: number): Error => Object.assign(new Error(op), { op, errno });
+const refuse = (op: string, errno: number): Client =>
+  new Client(
+    new ScriptedHandle(() => {
+      throw failure(op, errno);
+    }),
+  );
+const results = (request: Uint8Array, of: (row: number) => number): ArrayBuffer =>
+  Int32Array.from({ length: request.byteLength / LAYOUT.ChangeRecord.size }, (_, row) => of(row))
+    .buffer;
+
+const adds = (count: number): Change[] =>
+  Array.from({ length: count }, (_, i) => ({
+    op: 'addService',
+    service: { protocol: 'tcp', address: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, port: 80 },
+  }));
+
+test.each([
+  [
+    'family',
+    2,
+    'ERR_IPVS_UNAVAILABLE',
+    /this kernel has no IPVS: load its module with: .*modprobe ip_vs/,
+  ],
+  ['receive', 1, 'EPERM', /no permission: .*CAP_NET_ADMIN/],
+  ['truncated', 74, 'ERR_IPVS_REPLY', /answer makes no sense \(truncated\)/],
+  ['receive', 110, 'ETIMEDOUT', /did not answer in time/],
+  ['closed', 9, 'ERR_IPVS_CLOSED', /client is closed/],
+  ['close', 125, 'ERR_IPVS_CLOSED', /client is closed/],
+  ['netns', 2, 'ENOENT', /the namespace does not exist: see ip netns list/],
+  ['receive', 92, 'ENOPROTOOPT', /being unloaded/],
+  ['receive', 5, 'EIO', /EIO/],
+])('failure of %s with errno %i becomes %s', async (op, errno, code, words) => {
+  const error: unknown = await refuse(op, errno)
+    .services()
+    .catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(IpvsError);
+  expect(error).toMatchObject({ code, operation: 'services', name: 'IpvsError' });
+  expect((error as Error).message).toMatch(words);
+  expect((error as Error).message).toMatch(/^services: /);
+  expect((error as Error).message).not.toContain('\n');
+});
+
+test('an error names the service and the destination that were asked about', async () => {
+  const client = new Client(new ScriptedHandle((_, request) => results(request, () => 17)));
+  const error: unknown = await client
+    .addDestination('tcp://[2001:DB8::1]:80', { address: '2001:db8::2', port: 8080 })
+    .catch((reason: unknown) => reason);
+  expect(error).toMatchObject({
+    code: 'EEXIST',
+    errno: 17,
+    operation: 'addDestination',
+    service: { protocol: 'tcp', address: '2001:db8::1', port: 80 },
+    destination: { address: '2001:db8::2', port: 8080 },
+  });
+  expect((error as Error).message).toBe(
+    'addDestination tcp://[2001:db8::1]:80 [2001:db8::2]:8080: the service has that destination already: change it with setDestination',
+  );
+});
+
+test('bad input is refused before the addon is called', async () => {
+  const handle = new ScriptedHandle(() => new ArrayBuffer(0));
+  await expect(
+    new Client(handle).addService({ protocol: 'tcp', address: '10.0.0.1', port: 65536 }),
+  ).rejects.toThrow('addService: port: 65536 is out of range: use a whole number from 0 to 65535');
+  expect(handle.calls).toEqual([]);
+});
+
+test('a large apply goes out in slices, each with its progress', async () => {
+  const handle = new ScriptedHandle((_, request) => results(request, () => 0));
+  const seen: number[] = [];
+  const outcomes = await new Client(handle).apply(adds(1200), {
+    progress: ({ done, total }) => seen.push(done, total),
+  });
+  expect(handle.calls.map(({ bytes }) => bytes / LAYOUT.ChangeRecord.size)).toEqual([
+    512, 512, 176,
+  ]);
+  expect(seen).toEqual([512, 1200, 1024, 1200, 1200, 1200]);
+  expect(outcomes.map(({ status }) => status)).toEqual(Array(1200).fill('done'));
+});
+
+test('an empty apply does nothing', async () => {
+  const handle = new ScriptedHandle(() => new ArrayBuffer(0));
+  await expect(new Client(handle).apply([])).resolves.toEqual([]);
+  expect(handle.calls).toEqual([]);
+});
+
+test('one invalid change among many refuses all of them, and says which', async () => {
+  const handle = new ScriptedHandle((_, request) => results(request, () => 0));
+  const changes = adds(2000);
+  changes[1500] = {
+    op: 'addService',
+    service: { protocol: 'tcp', address: '10.0.0.300', port: 80 },
+  };
+  await expect(new Client(handle).apply(changes)).rejects.toThrow(
+    /^apply: change 1501, addService; nothing was done: address: "10.0.0.300" is not an IPv4 address/,
+  );
+  expect(handle.calls).toEqual([]);
+});
+
+test('a change that is none is named', async () => {
+  const client = new Client(new ScriptedHandle(() => new ArrayBuffer(0)));
+  for (const [change, words] of [
+    [{ op: 'addServices', service: 'fwmark:7' }, /op: "addServices" is no change: use addService/],
+    [null, /change 1/],
+    [7, /change 1/],
+  ] as const) {
+    await expect(client.apply([change as never])).rejects.toThrow(words);
+    await expect(client.apply([change as never])).rejects.toMatchObject({
+      code: 'ERR_IPVS_INVALID',
+    });
+  }
+  await expect(client.apply(undefined as never)).rejects.toMatchObject({
+    code: 'ERR_IPVS_INVALID',
+  });
+  await expect(client.apply([], { onError: 'ignore' as never })).rejects.toThrow(
+    /onError: "ignore"/,
+  );
+});
+
+test('what was not tried after an error says so', async () => {
+  const handle = new ScriptedHandle((_, request) =>
+    results(request, (row) => (row < 3 ? 0 : row === 3 ? 17 : -1)),
+  );
+  const outcomes = await new Client(handle).apply(adds(600), { onError: 'stop' });
+  expect(handle.calls).toEqual([{ op: Op.applyUntilError, bytes: 512 * LAYOUT.ChangeRecord.size }]);
+  expect(outcomes.slice(0, 5).map(({ status }) => status)).toEqual([
+    'done',
+    'done',
+    'done',
+    'failed',
+    'not tried',
+  ]);
+  expect(outcomes).toHaveLength(600);
+  expect(outcomes[599]?.status).toBe('not tried');
+  expect(outcomes[3]?.error).toMatchObject({ code: 'EEXIST', operation: 'addService' });
+});
+
+test('an abort between two slices says what was done', async () => {
+  const stop = new AbortController();
+  const handle = new ScriptedHandle((_, request) => {
+    stop.abort(new Error('enough'));
+    return results(request, () => 0);
+  });
+  const error: unknown = await new Client(handle)
+    .apply(adds(1200), { signal: stop.signal })
+    .catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(ApplyError);
+  expect(error).toMatchObject({
+    code: 'ABORT_ERR',
+    operation: 'apply',
+    cause: { message: 'enough' },
+  });
+  expect((error as Error).message).toMatch(
+    /512 of 1200 changes were done, 0 failed, 688 were not tried/,
+  );
+  expect((error as ApplyError).outcomes.filter(({ status }) => status === 'done')).toHaveLength(
+    512,
+  );
+  expect(handle.calls).toHaveLength(1);
+});
+
+test('a failure of the socket in the middle says what was done', async () => {
+  let calls = 0;
+  const handle = new ScriptedHandle((_, request) => {
+    if (++calls === 2) throw failure('receive', 12);
+    return results(request, () => 0);
+  });
+  const error: unknown = await new Client(handle)
+    .apply(adds(1200))
+    .catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: 'ENOMEM', operation: 'apply' });
+  expect((error as ApplyError).outcomes.map(({ status }) => status).indexOf('not tried')).toBe(512);
+});
+
+// An answer that was lost: the kernel may or may not have done the change.
+function losing(found: (op: Op, request: Uint8Array) => ArrayBuffer): Client {
+  return new Client(
+    new ScriptedHandle((op, request) =>
+      op === Op.apply ? results(request, () => 105) : found(op, request),
+    ),
+  );
+}
+const serviceRow = (request: Uint8Array, tweak = 0): ArrayBuffer => {
+  const row = Records.of(LAYOUT.ServiceRow.size, 1);
+  row.bytes.set(
+    request.subarray(LAYOUT.ChangeRecord.service, LAYOUT.ChangeRecord.size),
+    LAYOUT.ServiceRow.service,
+  );
+  row.bytes[LAYOUT.ServiceRow.settings] = (row.bytes[LAYOUT.ServiceRow.settings] ?? 0) + tweak;
+  return row.buffer;
+};
+const destinationRow = (request: Uint8Array): ArrayBuffer => {
+  const row = Records.of(LAYOUT.DestinationRow.size, 1);
+  row.bytes.set(
+    request.subarray(LAYOUT.ChangeRecord.destination),
+    LAYOUT.DestinationRow.destination,
+  );
+  return row.buffer;
+};
+const web = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const;
+
+test('a lost answer is looked up: a change found done is done', async () => {
+  const present = losing((op, request) =>
+    op === Op.service ? serviceRow(request) : destinationRow(request),
+  );
+  await expect(present.addService(web)).resolves.toBeUndefined();
+  await expect(
+    present.addDestination(web, { address: '192.0.2.1', port: 80 }),
+  ).resolves.toBeUndefined();
+  const absent = losing(() => new ArrayBuffer(0));
+  await expect(absent.deleteService(web)).resolves.toBeUndefined();
+  await expect(absent.deleteDestination(web, '192.0.2.1:80')).resolves.toBeUndefined();
+});
+
+test('a lost answer to a change that was not done is an error that says so', async () => {
+  const other = losing((op, request) =>
+    op === Op.service ? serviceRow(request, 1) : new ArrayBuffer(0),
+  );
+  const lost = { code: 'ENOBUFS', errno: 105 };
+  await expect(other.addService(web)).rejects.toMatchObject(lost);
+  await expect(other.addDestination(web, { address: '192.0.2.1', port: 80 })).rejects.toMatchObject(
+    lost,
+  );
+  await expect(other.deleteService(web)).rejects.toThrow(/may or may not have been done/);
+});
+
+test('a torn reply is an error, never wrong rows', async () => {
+  const torn = new Client(new ScriptedHandle(() => new ArrayBuffer(33)));
+  await expect(torn.services()).rejects.toMatchObject({ code: 'ERR_IPVS_REPLY' });
+  await expect(torn.snapshot()).rejects.toMatchObject({ code: 'ERR_IPVS_REPLY' });
+  await expect(torn.apply(adds(1))).rejects.toMatchObject({ code: 'ERR_IPVS_REPLY' });
+});
+
+test('fewer outcomes than changes is an error, never success', async () => {
+  const short = new Client(new ScriptedHandle(() => new ArrayBuffer(0)));
+  await expect(short.apply(adds(2))).rejects.toMatchObject({ code: 'ERR_IPVS_REPLY' });
+  await expect(short.addService(web)).rejects.toMatchObject({ code: 'ERR_IPVS_REPLY' });
+});
+
+test('the synchronous client does and refuses the same', () => {
+  const handle = new ScriptedHandle((_, request) =>
+    results(request, (row) => (row === 0 ? 17 : 0)),
+  );
+  const client = new SyncClient(handle);
+  expect(() => {
+    client.addService(web);
+  }).toThrow(expect.objectContaining({ code: 'EEXIST', operation: 'addService' }) as Error);
+  expect(client.apply(adds(2)).map(({ status }) => status)).toEqual(['failed', 'done']);
+  client.close();
+  client.close();
+  expect(client.closed).toBe(true);
+  expect(() => client.services()).toThrow(
+    expect.objectContaining({ code: 'ERR_IPVS_CLOSED' }) as Error,
+  );
+});
+
+test('reading a large table lets others have the thread', async () => {
+  const rows = new ArrayBuffer(LAYOUT.ServiceRow.size * 100_000);
+  const client = new Client(new ScriptedHandle(() => rows));
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  const found = await client.services();
+  clearInterval(timer);
+  expect(found).toHaveLength(100_000);
+  expect(turns).toBeGreaterThan(2);
+});
