@@ -1,0 +1,23 @@
+// Modules that a run may not need, loaded when it does: `ipvs --help` should take no longer than node itself. They go
+// through `require`, as import() in CommonJS is both slower and out of reach of the test runner.
+import { createRequire } from 'node:module';
+
+const load = createRequire(__filename);
+
+export const lazy = {
+  client: () => load('../client') as typeof import('../client'),
+  lab: () => load('../lab') as typeof import('../lab'),
+  id: () => load('../id') as typeof import('../id'),
+  system: () => load('../doctor/system') as typeof import('../doctor/system'),
+  words: () => load('./words') as typeof import('./words'),
+  yaml: () => load('yaml') as typeof import('yaml'),
+  package: () => load('../../package.json') as { readonly version: string },
+  commands: {
+    list: () => load('./commands/list') as typeof import('./commands/list'),
+    table: () => load('./commands/table') as typeof import('./commands/table'),
+    service: () => load('./commands/service') as typeof import('./commands/service'),
+    destination: () => load('./commands/destination') as typeof import('./commands/destination'),
+    daemon: () => load('./commands/daemon') as typeof import('./commands/daemon'),
+    doctor: () => load('./commands/doctor') as typeof import('./commands/doctor'),
+  },
+};

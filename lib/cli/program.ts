@@ -1,0 +1,171 @@
+// The command line: which commands there are, what each takes, and which function does it. Nothing is done here.
+import { Argument, Command, Option } from 'commander';
+import type { Ipvs } from '../client';
+import { addDaemonCommands } from './define/daemon';
+import { addDestinationCommands } from './define/destination';
+import { addServiceCommands } from './define/service';
+import { addTableCommands } from './define/table';
+import type { Io } from './io';
+import { lazy } from './lazy';
+import { OUTPUTS, Printer, type OutputForm } from './printer';
+
+/** What a run has come to: which command it is in, and its exit status so far. */
+export interface Run {
+  command: string;
+  exitCode: number;
+}
+
+/** Options that every command takes, before or after its name. */
+export interface CommonOptions {
+  readonly netns?: string;
+  readonly output?: OutputForm;
+  readonly quiet?: boolean;
+}
+
+/** What a definition needs of a run. */
+export interface Scope {
+  readonly io: Io;
+  /** A command with the options that every command takes. */
+  command(parent: Command, usage: string, summary: string): Command;
+  /** Opens IPVS, does the work, and closes whatever came of it. */
+  withClient(
+    command: Command,
+    work: (client: Ipvs, printer: Printer) => Promise<void>,
+  ): Promise<void>;
+  /** The work of a command that needs no IPVS; resolves with its exit status. */
+  without(command: Command, work: (printer: Printer) => Promise<number>): Promise<void>;
+}
+
+/** The whole command line. */
+export function makeProgram(io: Io, run: Run): Command {
+  const program = new Command('ipvs')
+    .description(
+      "The Linux kernel's own layer-4 load balancer: services, destinations, and what becomes of them.",
+    )
+    .version(lazy.package().version, '-V, --version')
+    .enablePositionalOptions()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      // Said by run(), in our own form.
+      outputError: () => undefined,
+    })
+    .addHelpText('after', HELP);
+  addCommonOptions(program);
+  const scope = makeScope(io, run);
+  program.commandsGroup('Services and destinations:');
+  addServiceCommands(program, scope);
+  addDestinationCommands(program, scope);
+  program.commandsGroup('The table:');
+  addTableCommands(program, scope);
+  addDaemonCommands(program, scope);
+  program.commandsGroup('This machine:');
+  addMachineCommands(program, scope, run);
+  program.helpCommand('help [command]', 'Explain a command');
+  follow(program, run);
+  return program;
+}
+
+const HELP = `
+A service is written tcp://10.0.0.1:80, udp://[2001:db8::1]:53, sctp://10.0.0.1:132, fwmark:7 or fwmark6:7,
+a destination 192.0.2.10:8080 or [2001:db8::10]:8080.
+
+Exit status: 0 done, 1 an operation failed, 2 wrong use.`;
+
+function addMachineCommands(program: Command, scope: Scope, run: Run): void {
+  const doctor = scope.command(
+    program,
+    'doctor',
+    'Look for what keeps IPVS from working well here',
+  );
+  doctor.action(() =>
+    scope.without(doctor, (printer) =>
+      lazy.commands.doctor().doctor(scope.io.system(), scope.io.open, printer, {
+        netns: commonOptions(doctor).netns,
+      }),
+    ),
+  );
+  // What it takes and what it says is its own: the words after it are another program's.
+  program
+    .command('lab')
+    .summary('Run a command in a throwaway kernel with IPVS')
+    .usage('[--mem SIZE] [--] [COMMAND [ARGUMENT...]]')
+    .helpOption(false)
+    .passThroughOptions()
+    .allowUnknownOption()
+    .addArgument(new Argument('[words...]'))
+    .action(async (words: readonly string[]) => {
+      run.exitCode = await scope.io.lab(words);
+    });
+}
+
+function makeScope(io: Io, run: Run): Scope {
+  const printerFor = (command: Command): Printer => new Printer(io, commonOptions(command));
+  return {
+    io,
+    command(parent, usage, summary) {
+      const command = parent.command(usage).summary(summary).description(`${summary}.`);
+      addCommonOptions(command);
+      return command;
+    },
+    async withClient(command, work) {
+      run.command = pathOf(command);
+      const { netns } = commonOptions(command);
+      const client = await io.open(netns === undefined ? {} : { netns });
+      try {
+        await work(client, printerFor(command));
+      } finally {
+        await client.close();
+      }
+    },
+    async without(command, work) {
+      run.command = pathOf(command);
+      run.exitCode = await work(printerFor(command));
+    },
+  };
+}
+
+function addCommonOptions(command: Command): void {
+  command
+    .addOption(
+      new Option(
+        '--netns <name>',
+        'in this network namespace: a name under /run/netns, or a path',
+      ).helpGroup('Everywhere:'),
+    )
+    .addOption(
+      new Option('--output <form>', 'how data is printed (default: table)')
+        .choices(OUTPUTS)
+        .helpGroup('Everywhere:'),
+    )
+    .addOption(new Option('--quiet', 'no hints on stderr, errors only').helpGroup('Everywhere:'))
+    .helpOption('-h, --help', 'explain this command');
+}
+
+/** The options every command takes, wherever on the line they stood; the one nearest to the command counts. */
+export function commonOptions(command: Command): CommonOptions {
+  const all: CommonOptions[] = [];
+  for (let at: Command | null = command; at !== null; at = at.parent) all.unshift(at.opts());
+  return Object.assign({}, ...all) as CommonOptions;
+}
+
+// Where commander finds wrong use, it does not say in which command.
+function follow(command: Command, run: Run): void {
+  command.exitOverride((error) => {
+    run.command = pathOf(command);
+    throw error;
+  });
+  command.commands.forEach((sub) => {
+    follow(sub, run);
+  });
+  // What an option's own check throws comes from the command it stands in.
+  command.hook('preSubcommand', (_this, sub) => {
+    run.command = pathOf(sub);
+  });
+}
+
+function pathOf(command: Command): string {
+  const names: string[] = [];
+  for (let at = command; at.parent !== null; at = at.parent) names.unshift(at.name());
+  return names.join(' ');
+}
