@@ -137,9 +137,16 @@ export class Records {
     for (let i = 0; i < NAME_BYTES; i++) {
       const code = this.bytes[offset + i] ?? 0;
       if (code === 0) break;
+      if (code > 127) return this.#longName(offset);
       text += String.fromCharCode(code);
     }
     return text;
+  }
+
+  // Only interfaces have such names.
+  #longName(offset: number): string {
+    const bytes = Buffer.from(this.buffer, offset, NAME_BYTES);
+    return bytes.subarray(0, bytes.indexOf(0)).toString();
   }
 
   setName(offset: number, name: string): void {
