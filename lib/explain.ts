@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import { IpvsError, InvalidInput, type IpvsErrorCode } from './errors';
-import { destinationId, serviceId } from './id';
+import { destinationId, familyOf, serviceId } from './id';
 import type { DestinationKey, ServiceKey } from './model';
 import type { NativeFailure } from './native';
 import { SCHEDULERS } from './settings';
@@ -50,20 +50,26 @@ const WORDS: Readonly<Record<string, Words>> = {
     }
     return 'the kernel has no IPVS any more: load it again with: modprobe ip_vs';
   },
-  EINVAL: ({ operation }) => {
+  EINVAL: (request) => {
+    const { operation } = request;
     if (operation === 'addDestination' || operation === 'setDestination') {
-      return (
-        'the kernel takes only addresses of one host here (no broadcast, multicast or link-local ones), and no mixed ' +
-        'families while a sync daemon runs: use another address'
-      );
+      return isMixed(request)
+        ? "the kernel takes no destination of another family while a sync daemon runs: stop the daemon, or use an address of the service's family"
+        : 'the kernel takes only addresses of one host here (no broadcast, multicast or link-local ones): use another address';
     }
     if (operation === 'startDaemon') {
-      return 'the kernel refuses these settings, or a destination of another family than its service exists: remove it, or check the settings';
+      return 'the kernel runs no sync daemon while some destination is of another family than its service: remove that destination, or check the settings';
     }
-    return 'the kernel refuses these settings, or the scheduler cannot serve so many destinations: check them against ipvsadm(8)';
+    if (operation === 'setTimeouts') {
+      return 'this kernel takes no timeout that long: use at most 2147483 seconds';
+    }
+    return 'the kernel refuses these settings, or the scheduler cannot serve so many destinations: use another scheduler, or check them against ipvsadm(8)';
   },
   ERANGE: () => 'the kernel finds a number out of range: check weight and thresholds',
   ENODEV: ({ names }) => `there is no network interface ${names ?? 'of that name'}: see ip link`,
+  ENETUNREACH: ({ names }) =>
+    `${names ?? 'the interface'} has no route to the multicast group: bring it up with ip link set, or use another interface`,
+  EADDRINUSE: () => 'another program has that port: use another one',
   EAFNOSUPPORT: () =>
     'the kernel has no IPv6 (or none in IPVS): use IPv4, or boot without ipv6.disable=1',
   ENOMEM: () => 'the kernel has no memory for it: free some and try again',
@@ -165,6 +171,11 @@ export function asked({ operation, service, destination, detail }: Request): str
   if (service !== undefined) words.push(serviceId(service));
   if (destination !== undefined) words.push(destinationId(destination));
   return detail === undefined ? words.join(' ') : `${words.join(' ')}: ${detail}`;
+}
+
+function isMixed({ service, destination }: Request): boolean {
+  if (service === undefined || destination === undefined) return false;
+  return (familyOf(service) === 'ipv6') !== destination.address.includes(':');
 }
 
 function explainNamespace(code: string, request: Request, cause: NativeFailure): IpvsError {
