@@ -1,0 +1,42 @@
+// A server of the demo: answers every HTTP request and every UDP datagram with its name, over IPv4 and IPv6.
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+
+const name = process.argv[2] ?? '';
+
+async function main(): Promise<void> {
+  // The demo has ended, however it did.
+  process.once('disconnect', () => process.exit());
+
+  const web = createServer((request, response) => {
+    if (request.url === '/download') download(response);
+    else response.end(name);
+  });
+  await once(web.listen(8080, '::'), 'listening');
+
+  const datagrams = createSocket('udp6');
+  datagrams.on('message', (_, from) => {
+    datagrams.send(name, from.port, from.address);
+  });
+  datagrams.bind(5300, '::');
+  await once(datagrams, 'listening');
+
+  process.send?.('ready');
+}
+
+/** An answer in six parts, half a second apart; the name comes last. */
+function download(response: ServerResponse): void {
+  let parts = 0;
+  const timer = setInterval(() => {
+    parts += 1;
+    if (parts < 6) {
+      response.write('.');
+      return;
+    }
+    clearInterval(timer);
+    response.end(name);
+  }, 500);
+}
+
+void main();
