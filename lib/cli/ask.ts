@@ -3,17 +3,15 @@ import { createInterface } from 'node:readline/promises';
 import type { Io } from './io';
 import { NotDone, WrongUse } from './wrong';
 
-/** Returns when the answer is yes. Where nobody can be asked, only --yes is an answer. */
-export async function confirm(
-  io: Io,
-  yes: boolean | undefined,
-  question: () => string | Promise<string>,
-): Promise<void> {
-  if (yes === true) return;
-  if (!io.isTTY.stdin || !io.isTTY.stderr) {
-    throw new WrongUse('this cannot be undone and there is no terminal to ask on: give --yes');
-  }
-  io.stderr.write(`${await question()} [y/N] `);
+/** Where nobody can be asked, only --yes is an answer. */
+export function mustBeAskable({ isTTY }: Io): void {
+  if (isTTY.stdin && isTTY.stderr) return;
+  throw new WrongUse('this cannot be undone and there is no terminal to ask on: give --yes');
+}
+
+/** Returns when the answer is yes. */
+export async function confirm(io: Io, question: string): Promise<void> {
+  io.stderr.write(`${question} [y/N] `);
   if (!/^\s*y(?:es)?\s*$/i.test(await nextLine(io.stdin))) {
     throw new NotDone('not confirmed: nothing was changed');
   }

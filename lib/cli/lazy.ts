@@ -9,6 +9,7 @@ export const lazy = {
   lab: () => load('../lab') as typeof import('../lab'),
   id: () => load('../id') as typeof import('../id'),
   system: () => load('../doctor/system') as typeof import('../doctor/system'),
+  ask: () => load('./ask') as typeof import('./ask'),
   words: () => load('./words') as typeof import('./words'),
   yaml: () => load('yaml') as typeof import('yaml'),
   package: () => load('../../package.json') as { readonly version: string },

@@ -35,14 +35,22 @@ export class Printer {
 
   /** Prints many things of a kind: an array, or a table made of them. */
   async list(items: readonly unknown[], table: () => Table): Promise<void> {
-    if (this.output === 'table') await this.#table(table());
+    await this.listLines(items, (paint) => lines(table(), paint));
+  }
+
+  /** Prints many things of a kind: an array, or lines that tell of them. */
+  async listLines(
+    items: readonly unknown[],
+    text: (paint: Paint) => Iterable<string>,
+  ): Promise<void> {
+    if (this.output === 'table') await this.#lines(text(this.#paint));
     else if (this.output === 'json') await this.#write(jsonArray(items));
     else await this.#write(yamlArray(items));
   }
 
   /** Prints one thing: an object, or a table that shows it. */
   async one(item: object, table: () => Table): Promise<void> {
-    if (this.output === 'table') await this.#table(table());
+    if (this.output === 'table') await this.#lines(lines(table(), this.#paint));
     else if (this.output === 'json') await this.#write([`${toJson(item)}\n`]);
     else await this.#write([lazy.yaml().stringify(toPlain(item))]);
   }
@@ -52,11 +60,10 @@ export class Printer {
     if (!this.#quiet && this.#io.isTTY.stderr) this.#io.stderr.write(`${text}\n`);
   }
 
-  async #table(table: Table): Promise<void> {
-    const paint = this.#paint;
+  async #lines(text: Iterable<string>): Promise<void> {
     await this.#write(
       (function* () {
-        for (const line of lines(table, paint)) yield `${line}\n`;
+        for (const line of text) yield `${line}\n`;
       })(),
     );
   }

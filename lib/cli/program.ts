@@ -4,7 +4,12 @@ import type { Ipvs } from '../client';
 import { addDaemonCommands } from './define/daemon';
 import { addDestinationCommands } from './define/destination';
 import { addServiceCommands } from './define/service';
-import { addTableCommands } from './define/table';
+import {
+  addInfoCommand,
+  addListCommand,
+  addSweepCommands,
+  addTimeoutsCommands,
+} from './define/table';
 import type { Io } from './io';
 import { lazy } from './lazy';
 import { OUTPUTS, Printer, type OutputForm } from './printer';
@@ -44,6 +49,7 @@ export function makeProgram(io: Io, run: Run): Command {
     )
     .version(lazy.package().version, '-V, --version')
     .enablePositionalOptions()
+    .configureHelp({ subcommandTerm: termOf })
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
@@ -51,18 +57,20 @@ export function makeProgram(io: Io, run: Run): Command {
       outputError: () => undefined,
     })
     .addHelpText('after', HELP);
-  addCommonOptions(program);
   const scope = makeScope(io, run);
   program.commandsGroup('Services and destinations:');
+  addListCommand(program, scope);
   addServiceCommands(program, scope);
   addDestinationCommands(program, scope);
-  program.commandsGroup('The table:');
-  addTableCommands(program, scope);
+  addSweepCommands(program, scope);
+  program.commandsGroup('The rest of IPVS:');
   addDaemonCommands(program, scope);
+  addTimeoutsCommands(program, scope);
+  addInfoCommand(program, scope);
   program.commandsGroup('This machine:');
   addMachineCommands(program, scope, run);
   program.helpCommand('help [command]', 'Explain a command');
-  follow(program, run);
+  finish(program, run);
   return program;
 }
 
@@ -104,9 +112,7 @@ function makeScope(io: Io, run: Run): Scope {
   return {
     io,
     command(parent, usage, summary) {
-      const command = parent.command(usage).summary(summary).description(`${summary}.`);
-      addCommonOptions(command);
-      return command;
+      return parent.command(usage).summary(summary).description(`${summary}.`);
     },
     async withClient(command, work) {
       run.command = pathOf(command);
@@ -139,7 +145,7 @@ function addCommonOptions(command: Command): void {
         .helpGroup('Everywhere:'),
     )
     .addOption(new Option('--quiet', 'no hints on stderr, errors only').helpGroup('Everywhere:'))
-    .helpOption('-h, --help', 'explain this command');
+    .addHelpOption(new Option('-h, --help', 'explain this command').helpGroup('Everywhere:'));
 }
 
 /** The options every command takes, wherever on the line they stood; the one nearest to the command counts. */
@@ -149,19 +155,32 @@ export function commonOptions(command: Command): CommonOptions {
   return Object.assign({}, ...all) as CommonOptions;
 }
 
-// Where commander finds wrong use, it does not say in which command.
-function follow(command: Command, run: Run): void {
+// What every command has in common, after what is its own: so it stands in the help.
+function finish(command: Command, run: Run): void {
+  if (command.name() === 'lab') return;
+  addCommonOptions(command);
+  if (command.parent !== null) command.helpCommand(false);
+  // Where commander finds wrong use, it does not say in which command.
   command.exitOverride((error) => {
     run.command = pathOf(command);
     throw error;
-  });
-  command.commands.forEach((sub) => {
-    follow(sub, run);
   });
   // What an option's own check throws comes from the command it stands in.
   command.hook('preSubcommand', (_this, sub) => {
     run.command = pathOf(sub);
   });
+  command.commands.forEach((sub) => {
+    finish(sub, run);
+  });
+}
+
+// `service, svc`, `zero [service]`: that there are options goes without saying.
+function termOf(command: Command): string {
+  const names = [command.name(), ...command.aliases()].join(', ');
+  const words = command.registeredArguments.map((argument) =>
+    argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
+  );
+  return [names, ...(command.name() === 'lab' ? ['[command]'] : words)].join(' ');
 }
 
 function pathOf(command: Command): string {

@@ -24,9 +24,13 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 
 // Help and the version are "errors" of commander's that have been printed.
 function afterCommander(error: CommanderError, io: Io, state: Run): number {
-  if (error.code === 'commander.help') return EXIT.wrongUse;
   if (error.exitCode === 0) return EXIT.done;
-  const problem = error.message.replace(/^error: /, '');
+  if (error.code === 'commander.help') return EXIT.wrongUse;
+  // Commander speaks in sentences; one of ours goes on after a colon.
+  const problem = error.message
+    .replace(/^error: /, '')
+    .replace(/\.$/, '')
+    .replace(/\. ([A-Z])/g, (_, letter: string) => `: ${letter.toLowerCase()}`);
   const command = ['ipvs', state.command].filter(Boolean).join(' ');
   const wrong = new WrongUse(`${problem}: see ${command} --help`);
   io.stderr.write(`${lazy.words().explainError(wrong, state.command).text}\n`);

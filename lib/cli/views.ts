@@ -1,5 +1,5 @@
 // What `ipvs list` shows of services and destinations, one view at a time.
-import { destinationId, serviceId } from '../id';
+import { destinationId, familyOf, serviceId } from '../id';
 import type { DestinationStatus, ServiceStatus, Stats, VirtualServerStatus } from '../model';
 import { count } from './numbers';
 import type { Cell, Column, Table } from './table';
@@ -138,7 +138,9 @@ function serviceDetails(service: ServiceStatus): string {
   if (schedulerFlags.length > 0) details.push(`flags ${schedulerFlags.join(',')}`);
   if (persistence !== undefined) {
     const { timeout, prefix, engine } = persistence;
-    details.push(`persistent ${timeout}s${prefix === undefined ? '' : ` prefix ${prefix}`}`);
+    // Every client apart goes without saying.
+    const apart = prefix === undefined || prefix === (familyOf(service) === 'ipv4' ? 32 : 128);
+    details.push(`persistent ${timeout}s${apart ? '' : ` prefix ${prefix}`}`);
     if (engine !== undefined) details.push(`engine ${engine}`);
   }
   if (onePacket) details.push('one-packet');

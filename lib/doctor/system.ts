@@ -1,19 +1,31 @@
 // The machine, as the doctor sees it: few questions, so that a test can be any machine.
+import { readdirSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
 
-/** What can be asked of a machine. Nothing here throws: what cannot be had is undefined. */
+/** What can be asked of a machine. Nothing here throws: what cannot be had is undefined, or empty. */
 export interface System {
   /** Such as `linux`. */
   readonly platform: string;
   /** Such as `6.1.176` (uname -r). */
   readonly release: string;
-  /** The text of a file; undefined when there is none, or it may not be read. */
   readFile(path: string): string | undefined;
-  /** The names in a directory; empty when there is none. */
   readDirectory(path: string): readonly string[];
-  /** What keeps the addon from loading, or undefined when it loads. */
-  addonProblem(): string | undefined;
 }
 
+/** This very machine. */
 export function thisSystem(): System {
-  throw new Error('not yet');
+  return {
+    platform: process.platform,
+    release: release(),
+    readFile: (path) => attempt(() => readFileSync(path, 'utf8')),
+    readDirectory: (path) => attempt(() => readdirSync(path)) ?? [],
+  };
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }

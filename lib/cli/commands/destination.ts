@@ -11,7 +11,6 @@ import type {
   ServiceKey,
   Tunnel,
 } from '../../model';
-import { WrongUse } from '../wrong';
 
 const ENOENT = 2;
 
@@ -45,11 +44,6 @@ export async function setDestination(
   if (flags.replace === true) {
     await client.setDestination(service, withSettings(key, undefined, flags));
     return;
-  }
-  if (Object.keys(flags).length === 0) {
-    throw new WrongUse(
-      'there is nothing to change: name a setting, see ipvs destination set --help',
-    );
   }
   const id = destinationId(key);
   const current = (await client.destinations(service)).find((one) => destinationId(one) === id);

@@ -1,13 +1,28 @@
 // ipvs doctor: what the checks found, and how to mend it.
 import type { OpenOptions, Ipvs } from '../../client';
-import type { System } from '../../doctor/system';
+import { diagnose, type Check, type CheckStatus, type System } from '../../doctor';
 import type { Printer } from '../printer';
+import type { Paint, Style } from '../table';
 
-export function doctor(
-  _system: System,
-  _open: (options: OpenOptions) => Promise<Ipvs>,
-  _printer: Printer,
-  _options: { readonly netns?: string | undefined },
+/** Resolves with the exit status: 1 when a check failed. */
+export async function doctor(
+  system: System,
+  open: (options: OpenOptions) => Promise<Ipvs>,
+  printer: Printer,
+  options: { readonly netns?: string | undefined },
 ): Promise<number> {
-  return Promise.resolve(0);
+  const checks = await diagnose(system, open, options);
+  await printer.listLines(checks, (paint) => report(checks, paint));
+  return checks.some(({ status }) => status === 'fail') ? 1 : 0;
+}
+
+const STYLES: Readonly<Record<CheckStatus, Style>> = { ok: 'green', warn: 'yellow', fail: 'red' };
+
+function* report(checks: readonly Check[], paint: Paint): Generator<string> {
+  const indent = '      ';
+  for (const { id, status, what, why, fix } of checks) {
+    yield `${paint(STYLES[status], status.padEnd(4))}  ${paint('bold', `${id}:`)} ${what}`;
+    if (why !== undefined) yield `${indent}${paint('dim', 'why:')} ${why}`;
+    if (fix !== undefined) yield `${indent}${paint('dim', 'fix:')} ${fix}`;
+  }
 }

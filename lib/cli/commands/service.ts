@@ -41,9 +41,6 @@ export async function setService(
     await client.setService(withSettings(key, undefined, flags));
     return;
   }
-  if (Object.keys(flags).length === 0) {
-    throw new WrongUse('there is nothing to change: name a setting, see ipvs service set --help');
-  }
   const current = await client.service(key);
   if (current === undefined) throw explain(ESRCH, { operation: 'setService', service: key });
   await client.setService(withSettings(key, current, flags));

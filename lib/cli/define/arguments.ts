@@ -2,6 +2,7 @@
 import { Argument } from 'commander';
 import type { DestinationKey, DestinationRef, ServiceKey, ServiceRef } from '../../model';
 import { lazy } from '../lazy';
+import { WrongUse } from '../wrong';
 
 export function serviceArgument(name: '<service>' | '[service]'): Argument {
   return new Argument(name, 'such as tcp://10.0.0.1:80 or fwmark:7').argParser((text): ServiceKey =>
@@ -13,4 +14,11 @@ export function destinationArgument(): Argument {
   return new Argument('<destination>', 'such as 192.0.2.10:8080').argParser(
     (text): DestinationKey => lazy.id().destinationKey(text as DestinationRef),
   );
+}
+
+const COMMON = ['netns', 'output', 'quiet'];
+
+/** Refuses a change that names nothing to change. */
+export function mustName(flags: object, problem: string): void {
+  if (Object.keys(flags).every((name) => COMMON.includes(name))) throw new WrongUse(problem);
 }

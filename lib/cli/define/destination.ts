@@ -5,7 +5,7 @@ import type { DestinationFlags } from '../commands/destination';
 import { lazy } from '../lazy';
 import { decimal } from '../numbers';
 import type { Scope } from '../program';
-import { destinationArgument, serviceArgument } from './arguments';
+import { destinationArgument, mustName, serviceArgument } from './arguments';
 
 export function addDestinationCommands(program: Command, scope: Scope): void {
   const destination = scope
@@ -32,11 +32,12 @@ export function addDestinationCommands(program: Command, scope: Scope): void {
     .option('--no-tunnel-checksum', 'without checksum')
     .option('--replace', 'what is left out returns to its default')
     .addHelpText('after', SET_EXAMPLES);
-  set.action((service: ServiceKey, key: DestinationKey, flags: DestinationFlags) =>
-    scope.withClient(set, (client) =>
+  set.action((service: ServiceKey, key: DestinationKey, flags: DestinationFlags) => {
+    mustName(flags, 'there is nothing to change: name a setting, see ipvs destination set --help');
+    return scope.withClient(set, (client) =>
       lazy.commands.destination().setDestination(client, service, key, flags),
-    ),
-  );
+    );
+  });
 
   const remove = verb('delete', 'Delete a destination; drain it first with: set --weight 0');
   remove.action((service: ServiceKey, key: DestinationKey) =>

@@ -5,7 +5,7 @@ import type { ServiceFlags } from '../commands/service';
 import { lazy } from '../lazy';
 import { decimal } from '../numbers';
 import type { Scope } from '../program';
-import { serviceArgument } from './arguments';
+import { mustName, serviceArgument } from './arguments';
 
 export function addServiceCommands(program: Command, scope: Scope): void {
   const service = scope.command(program, 'service', 'Add, change or delete a service').alias('svc');
@@ -31,9 +31,12 @@ export function addServiceCommands(program: Command, scope: Scope): void {
     .option('--no-one-packet', 'by connection again')
     .option('--replace', 'what is left out returns to its default')
     .addHelpText('after', SET_EXAMPLES);
-  set.action((key: ServiceKey, flags: ServiceFlags) =>
-    scope.withClient(set, (client) => lazy.commands.service().setService(client, key, flags)),
-  );
+  set.action((key: ServiceKey, flags: ServiceFlags) => {
+    mustName(flags, 'there is nothing to change: name a setting, see ipvs service set --help');
+    return scope.withClient(set, (client) =>
+      lazy.commands.service().setService(client, key, flags),
+    );
+  });
 
   const remove = scope
     .command(service, 'delete', 'Delete a service with its destinations')

@@ -5,7 +5,7 @@ import { lazy } from '../lazy';
 import { decimal } from '../numbers';
 import type { Scope } from '../program';
 import type { View } from '../views';
-import { serviceArgument } from './arguments';
+import { mustName, serviceArgument } from './arguments';
 
 interface ListFlags extends Partial<Record<Exclude<View, 'connections'>, true>> {
   readonly exact?: true;
@@ -19,8 +19,7 @@ const VIEWS: readonly (readonly [Exclude<View, 'connections'>, string])[] = [
   ['persistent', 'show how many clients are kept on a destination'],
 ];
 
-export function addTableCommands(program: Command, scope: Scope): void {
-  addList(program, scope);
+export function addInfoCommand(program: Command, scope: Scope): void {
   const info = scope.command(
     program,
     'info',
@@ -29,29 +28,35 @@ export function addTableCommands(program: Command, scope: Scope): void {
   info.action(() =>
     scope.withClient(info, (client, printer) => lazy.commands.table().info(client, printer)),
   );
-  addTimeouts(program, scope);
+}
+
+/** Commands that sweep over all there is: they ask first. */
+export function addSweepCommands(program: Command, scope: Scope): void {
   const zero = scope
     .command(program, 'zero', 'Set the counters of one service to zero, or of all')
     .addArgument(serviceArgument('[service]'))
     .addOption(yes());
-  zero.action((service: ServiceKey | undefined, { yes }: { yes?: true }) =>
-    scope.withClient(zero, (client) =>
-      lazy.commands.table().zero(client, scope.io, { service, yes }),
-    ),
-  );
+  zero.action((service: ServiceKey | undefined, { yes }: { yes?: true }) => {
+    const answered = yes === true || service !== undefined;
+    if (!answered) lazy.ask().mustBeAskable(scope.io);
+    return scope.withClient(zero, (client) =>
+      lazy.commands.table().zero(client, scope.io, service, answered),
+    );
+  });
   const flush = scope
     .command(program, 'flush', 'Delete every service with its destinations, whoever made it')
     .addOption(yes());
-  flush.action(({ yes }: { yes?: true }) =>
-    scope.withClient(flush, (client) => lazy.commands.table().flush(client, scope.io, { yes })),
-  );
+  flush.action(({ yes = false }: { yes?: boolean }) => {
+    if (!yes) lazy.ask().mustBeAskable(scope.io);
+    return scope.withClient(flush, (client) => lazy.commands.table().flush(client, scope.io, yes));
+  });
 }
 
 function yes(): Option {
   return new Option('-y, --yes', 'do not ask');
 }
 
-function addList(program: Command, scope: Scope): void {
+export function addListCommand(program: Command, scope: Scope): void {
   const list = scope
     .command(program, 'list', 'List services with their destinations')
     .addArgument(serviceArgument('[service]'));
@@ -72,7 +77,7 @@ function addList(program: Command, scope: Scope): void {
   );
 }
 
-function addTimeouts(program: Command, scope: Scope): void {
+export function addTimeoutsCommands(program: Command, scope: Scope): void {
   const timeouts = scope.command(program, 'timeouts', 'Show or set how long idle connections live');
   timeouts.action(() =>
     scope.withClient(timeouts, (client, printer) =>
@@ -84,13 +89,15 @@ function addTimeouts(program: Command, scope: Scope): void {
     .option('--tcp <seconds>', 'of TCP connections, 1 to 2678400', decimal('--tcp'))
     .option('--tcp-fin <seconds>', 'of TCP connections after a FIN', decimal('--tcp-fin'))
     .option('--udp <seconds>', 'of UDP', decimal('--udp'));
-  set.action(({ tcp, tcpFin, udp }: Partial<Timeouts>) =>
-    scope.withClient(set, (client) =>
-      lazy.commands.table().setTimeouts(client, {
+  set.action((values: Partial<Timeouts>) => {
+    mustName(values, 'there is nothing to set: give --tcp, --tcp-fin or --udp');
+    const { tcp, tcpFin, udp } = values;
+    return scope.withClient(set, (client) =>
+      client.setTimeouts({
         ...(tcp === undefined ? {} : { tcp }),
         ...(tcpFin === undefined ? {} : { tcpFin }),
         ...(udp === undefined ? {} : { udp }),
       }),
-    ),
-  );
+    );
+  });
 }
