@@ -74,7 +74,11 @@ describe.each(['opening', 'applying', 'applying in a worker', 'dumping', 'closin
       const servers = snapshot();
       const ports = servers.map(({ destinations }) => destinations.length);
       expect(ports.filter((count) => count !== 5).length).toBeLessThanOrEqual(1);
-      if (end === 'forget' && stage.startsWith('applying')) expect(servers).toHaveLength(10_000);
+      if (stage.startsWith('applying')) {
+        expect(servers.length).toBeGreaterThan(0);
+        if (end === 'forget') expect(servers).toHaveLength(10_000);
+        else expect(servers.length).toBeLessThan(10_000);
+      }
 
       const client = openSync({ netns: NETNS });
       const service = { protocol: 'tcp', address: '10.9.9.9', port: 443 } as const;
