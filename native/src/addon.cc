@@ -1,5 +1,5 @@
-// The one file that knows Node-API. Everything here runs on the JavaScript thread, except Task::Execute, which must not
-// touch JavaScript at all.
+// The one file that knows Node-API. Everything here runs on the JavaScript thread, except
+// Task::Execute, which must not touch JavaScript at all.
 
 #include <napi.h>
 
@@ -29,21 +29,27 @@ using ipvs::Op;
 constexpr Failure kClosed = {"closed", EBADF};
 constexpr Failure kCanceled = {"close", ECANCELED};
 
-// About what a connection weighs outside of V8's heap: its buffers. It tells the collector that forgotten handles matter.
+// About what a connection weighs outside of V8's heap: its buffers. It tells the collector that
+// forgotten handles matter.
 constexpr int64_t kHandleWeight = 512 << 10;
 
-// lib makes its own errors from `op` and `errno`; the text is for those who look at the addon itself.
+// lib makes its own errors from `op` and `errno`; the text is for those who look at the addon
+// itself.
 Napi::Error ErrorOf(Napi::Env env, const Failure& failure) {
   Napi::Error error = Napi::Error::New(
       env, std::string(failure.op) + " failed with errno " + std::to_string(failure.err));
-  error.Set("op", Napi::String::New(env, failure.op));
-  error.Set("errno", Napi::Number::New(env, failure.err));
+  // Defined, not assigned: a setter that somebody put on Object.prototype has no say.
+  const auto attributes = static_cast<napi_property_attributes>(napi_default_jsproperty);
+  error.Value().DefineProperties(
+      {Napi::PropertyDescriptor::Value("op", Napi::String::New(env, failure.op), attributes),
+       Napi::PropertyDescriptor::Value("errno", Napi::Number::New(env, failure.err), attributes)});
   return error;
 }
 
 void FreeBytes(napi_env, void* data, void*) { std::free(data); }
 
-// Hands large replies over without copying them, where the runtime allows memory that is not its own.
+// Hands large replies over without copying them, where the runtime allows memory that is not its
+// own.
 Napi::Value ArrayBufferOf(Napi::Env env, ByteBuffer* bytes) {
   constexpr size_t kWorthSharing = 4096;
   const size_t size = bytes->size();
@@ -75,7 +81,9 @@ class Promise {
 
   // Only until the call that made it returns.
   Napi::Value value() const { return Napi::Value(env_, value_); }
-  bool Resolve(napi_value value) { return napi_resolve_deferred(env_, deferred_, value) == napi_ok; }
+  bool Resolve(napi_value value) {
+    return napi_resolve_deferred(env_, deferred_, value) == napi_ok;
+  }
   bool Reject(napi_value value) { return napi_reject_deferred(env_, deferred_, value) == napi_ok; }
 
  private:
@@ -84,8 +92,8 @@ class Promise {
   napi_value value_ = nullptr;
 };
 
-// Every asynchronous call: `run` on a thread of the pool, then, back on the JavaScript thread, `result` makes the value
-// that the promise gets, and `done` learns whether it could be given.
+// Every asynchronous call: `run` on a thread of the pool, then, back on the JavaScript thread,
+// `result` makes the value that the promise gets, and `done` learns whether it could be given.
 class Task : public Napi::AsyncWorker {
  public:
   using Run = std::function<Failure()>;
@@ -127,8 +135,9 @@ class Task : public Napi::AsyncWorker {
   Failure failure_;
 };
 
-// The calls on one connection, in order. They wait here and not in the thread pool, so that one busy handle leaves the
-// pool to others. It outlives its handle for as long as a task runs, and is used on the JavaScript thread only.
+// The calls on one connection, in order. They wait here and not in the thread pool, so that one
+// busy handle leaves the pool to others. It outlives its handle for as long as a task runs, and is
+// used on the JavaScript thread only.
 class CallQueue : public std::enable_shared_from_this<CallQueue> {
  public:
   explicit CallQueue(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
@@ -243,7 +252,11 @@ struct CallArguments {
         info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
       throw Napi::TypeError::New(info.Env(), "request must be a Uint8Array");
     }
-    op = static_cast<Op>(info[0].As<Napi::Number>().Uint32Value());
+    const double number = info[0].As<Napi::Number>().DoubleValue();
+    // Not Uint32Value, which would make a known operation of 5.5 or of 2^32 + 5.
+    op = number >= 0 && number <= UINT8_MAX && number == std::floor(number)
+             ? static_cast<Op>(static_cast<uint32_t>(number))
+             : Op{0};
     const auto array = info[1].As<Napi::Uint8Array>();
     request = {array.Data(), array.ByteLength()};
   }

@@ -10,8 +10,8 @@
 namespace ipvs {
 namespace {
 
-// An acknowledgement weighs 832 bytes in the receive buffer (measured on 6.18), however short it is. Half of the buffer
-// stays free for kernels that weigh differently.
+// An acknowledgement weighs 832 bytes in the receive buffer (measured on 6.18), however short it
+// is. Half of the buffer stays free for kernels that weigh differently.
 constexpr size_t kAcknowledgementWeight = 832;
 constexpr int kMaxMoves = 3;
 
@@ -69,8 +69,9 @@ Failure Connection::Apply(Bytes changes, bool until_error, ByteBuffer* reply) {
     }
     if (Failure failure = Collect(sent, batch)) return failure;
 
-    // ENOENT may mean that the family id is stale. It stays stale, so then every later answer of the batch is ENOENT
-    // too, and none of those changes was executed: they can be sent again in their order.
+    // ENOENT may mean that the family id is stale. It stays stale, so then every later answer of
+    // the batch is ENOENT too, and none of those changes was executed: they can be sent again in
+    // their order.
     const uint32_t missing = TrailingMissing(batch, sent);
     if (missing > 0 && moves < kMaxMoves) {
       bool moved = false;
@@ -87,7 +88,8 @@ Failure Connection::Apply(Bytes changes, bool until_error, ByteBuffer* reply) {
   return {};
 }
 
-// Encodes and sends up to `window` changes in one datagram; `sent` is how many, also when sending failed.
+// Encodes and sends up to `window` changes in one datagram; `sent` is how many, also when sending
+// failed.
 Failure Connection::SendChanges(const uint8_t* changes, size_t left, uint32_t window,
                                 uint32_t* sent) {
   const auto most = static_cast<uint32_t>(std::min<size_t>(left, window));
@@ -98,8 +100,7 @@ Failure Connection::SendChanges(const uint8_t* changes, size_t left, uint32_t wi
   while (added < most && (added == 0 || outbox_.bytes().size() + Outbox::kMaxRequest <= capacity)) {
     const ChangeRecord change = ChangeAt(changes, added);
     if (!outbox_.Add(family_, static_cast<uint8_t>(change.command), NLM_F_REQUEST | NLM_F_ACK,
-                     first + added,
-                     [&](nl_msg* message) { return PutChange(message, change); })) {
+                     first + added, [&](nl_msg* message) { return PutChange(message, change); })) {
       return {"request", EMSGSIZE};
     }
     added++;
@@ -123,7 +124,8 @@ Failure Connection::Collect(uint32_t sent, int32_t* outcomes) {
   while (open > 0) {
     const Failure failure = channel_->Receive(Shape::kAcknowledgements, receive);
     if (failure.err == ENOBUFS) {
-      // Answers were dropped. Their changes may have been made or not, which only reading back can tell.
+      // Answers were dropped. Their changes may have been made or not, which only reading back can
+      // tell.
       std::replace(outcomes, outcomes + sent, kNotTried, static_cast<int32_t>(ENOBUFS));
       return {};
     }

@@ -31,10 +31,14 @@ uint64_t AttributeReader::Counter() {
   return value_.size() == sizeof(uint32_t) ? Read<uint32_t>() : Read<uint64_t>();
 }
 
-void AttributeReader::Address(uint8_t (&out)[16]) {
+size_t AttributeReader::Address(uint8_t (&out)[16]) {
   std::memset(out, 0, sizeof(out));
-  if (value_.size() != 4 && value_.size() != sizeof(out)) return Fail();
+  if (value_.size() != 4 && value_.size() != sizeof(out)) {
+    Fail();
+    return 0;
+  }
   std::memcpy(out, value_.data(), value_.size());
+  return value_.size();
 }
 
 void AttributeReader::Text(char (&out)[16]) {

@@ -8,8 +8,9 @@
 
 namespace ipvs {
 
-// Walks netlink attributes that may be anything. The first thing that makes no sense ends the walk and sticks: read
-// what you want, then ask ok() once. What a read returns after that is zero, never out of bounds.
+// Walks netlink attributes that may be anything. The first thing that makes no sense ends the walk
+// and sticks: read what you want, then ask ok() once. What a read returns after that is zero, never
+// out of bounds.
 class AttributeReader {
  public:
   explicit AttributeReader(Bytes bytes) : rest_(bytes) {}
@@ -28,8 +29,8 @@ class AttributeReader {
   uint16_t NetworkU16();
   // A counter of four or eight bytes: STATS and STATS64 differ in nothing else.
   uint64_t Counter();
-  // Four or sixteen bytes; the rest of `out` becomes zero.
-  void Address(uint8_t (&out)[16]);
+  // Four or sixteen bytes, and which; the rest of `out` becomes zero.
+  size_t Address(uint8_t (&out)[16]);
   // Cuts what does not fit; `out` always ends in NUL.
   void Text(char (&out)[16]);
 
@@ -41,7 +42,8 @@ class AttributeReader {
     if (!inner.ok()) Fail();
   }
 
-  // An attribute may be longer than we know, as a kernel newer than us may make it, but not shorter.
+  // An attribute may be longer than we know, as a kernel newer than us may make it, but not
+  // shorter.
   template <typename T>
   T Read() {
     T value{};

@@ -13,8 +13,8 @@ namespace ipvs {
 
 using Bytes = std::span<const uint8_t>;
 
-// A growing array of bytes on malloc: large blocks move without being copied, nothing is zeroed first, and the result
-// can be handed to JavaScript, which frees it.
+// A growing array of bytes on malloc: large blocks move without being copied, nothing is zeroed
+// first, and the result can be handed to JavaScript, which frees it.
 class ByteBuffer {
  public:
   ByteBuffer() = default;

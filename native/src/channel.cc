@@ -22,7 +22,8 @@ constexpr int kMaxDrainReads = 100000;
 
 }  // namespace
 
-// Looks at the clock only when there is something to wait for: most answers are there before they are asked for.
+// Looks at the clock only when there is something to wait for: most answers are there before they
+// are asked for.
 class Channel::Deadline {
  public:
   explicit Deadline(int timeout) : timeout_(timeout) {}
@@ -48,8 +49,8 @@ class Channel::Deadline {
 Channel::Channel(std::unique_ptr<Transport> transport, int timeout)
     : transport_(std::move(transport)),
       timeout_(timeout),
-      next_sequence_(static_cast<uint32_t>(
-          std::chrono::steady_clock::now().time_since_epoch().count() >> 10)),
+      next_sequence_(
+          static_cast<uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count() >> 10)),
       memory_(new uint8_t[kMemorySize]),
       datagrams_(kMaxAcknowledgements),
       vectors_(kMaxAcknowledgements),
@@ -78,7 +79,8 @@ Failure Channel::Receive(Shape shape, const Receiver& receiver) {
     const int count = Read(shape);
     if (count == -ENOBUFS && ++overruns_ < kMaxOverruns) continue;
     if (count == -EAGAIN) {
-      // Commands run inside sendmsg: what is not here after an overrun was dropped and will not come.
+      // Commands run inside sendmsg: what is not here after an overrun was dropped and will not
+      // come.
       if (overrun()) return Fail("receive", ENOBUFS);
       if (Failure failure = Wait(&deadline)) return failure;
       continue;
@@ -101,7 +103,8 @@ void Channel::Drain() {
 }
 
 int Channel::Read(Shape shape) {
-  const unsigned count = shape == Shape::kData ? kDataCount : std::min(count_, kMaxAcknowledgements);
+  const unsigned count =
+      shape == Shape::kData ? kDataCount : std::min(count_, kMaxAcknowledgements);
   for (;;) {
     Arrange(shape == Shape::kData ? kDataSize : kAcknowledgementSize, count);
     const int received = transport_->Receive(datagrams_.data(), count);

@@ -21,23 +21,28 @@ struct Message {
   Bytes payload;
 };
 
-// How receive memory is cut up: many small datagrams (acknowledgements) or a few of the largest the kernel makes (dumps).
+// How receive memory is cut up: many small datagrams (acknowledgements) or a few of the largest the
+// kernel makes (dumps).
 enum class Shape { kAcknowledgements, kData };
 
-// Requests and answers over one transport. Answers are matched by sequence number and by coming from the kernel;
-// whatever else arrives is dropped, and so is what an exchange that failed left behind. Not thread-safe.
+// Requests and answers over one transport. Answers are matched by sequence number and by coming
+// from the kernel; whatever else arrives is dropped, and so is what an exchange that failed left
+// behind. Not thread-safe.
 class Channel {
  public:
-  // Called on each message of the exchange under way with the index of its request; false when it makes no sense.
+  // Called on each message of the exchange under way with the index of its request; false when it
+  // makes no sense.
   using Receiver = std::function<bool(uint32_t index, const Message& message)>;
 
   // `timeout` bounds each wait for an answer, in milliseconds; 0 is forever.
   Channel(std::unique_ptr<Transport> transport, int timeout);
 
-  // Starts an exchange of `count` requests and returns the sequence number of the first; the rest follow it.
+  // Starts an exchange of `count` requests and returns the sequence number of the first; the rest
+  // follow it.
   uint32_t Begin(uint32_t count);
   Failure Send(Bytes datagram);
-  // Reads what is there, waiting if need be, until at least one message of this exchange was handed over.
+  // Reads what is there, waiting if need be, until at least one message of this exchange was handed
+  // over.
   Failure Receive(Shape shape, const Receiver& receiver);
   // Throws away all that can be read, the rest of a dump included.
   void Drain();

@@ -7,8 +7,9 @@
 
 namespace ipvs {
 
-// Runs `fn` inside the network namespace at `path`, on a thread that is thrown away afterwards: the calling thread, which
-// may be JavaScript's, never leaves its own. An empty path runs it right here.
+// Runs `fn` inside the network namespace at `path`, on a thread that is thrown away afterwards: the
+// calling thread, which may be JavaScript's, never leaves its own. An empty path runs it right
+// here.
 Failure RunInNetns(const std::string& path, const std::function<Failure()>& fn);
 
 }  // namespace ipvs

@@ -21,7 +21,8 @@ class Outbox {
   void Clear() { bytes_.clear(); }
   Bytes bytes() const { return bytes_; }
 
-  // Appends one request whose attributes `put` writes; false (and nothing appended) when they do not fit.
+  // Appends one request whose attributes `put` writes; false (and nothing appended) when they do
+  // not fit.
   template <typename Put>
   bool Add(uint16_t family, uint8_t command, uint16_t flags, uint32_t sequence, Put&& put) {
     if (!Start(family, command, flags, sequence) || !put(message_.get())) return false;

@@ -1,9 +1,10 @@
+#include "records.h"
+
 #include <cstddef>
 #include <initializer_list>
 #include <string>
 
 #include "layout.h"
-#include "records.h"
 
 namespace ipvs {
 namespace {
@@ -54,11 +55,10 @@ std::string Layout() {
   }
   {
     using Record = StatsRecord;
-    AppendRecord(
-        &json, "StatsRecord", sizeof(Record),
-        {FIELD(connections), FIELD(packets_in), FIELD(packets_out), FIELD(bytes_in),
-         FIELD(bytes_out), FIELD(connection_rate), FIELD(packet_in_rate), FIELD(packet_out_rate),
-         FIELD(byte_in_rate), FIELD(byte_out_rate)});
+    AppendRecord(&json, "StatsRecord", sizeof(Record),
+                 {FIELD(connections), FIELD(packets_in), FIELD(packets_out), FIELD(bytes_in),
+                  FIELD(bytes_out), FIELD(connection_rate), FIELD(packet_in_rate),
+                  FIELD(packet_out_rate), FIELD(byte_in_rate), FIELD(byte_out_rate)});
   }
   {
     using Record = ServiceRow;

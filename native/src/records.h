@@ -1,8 +1,9 @@
 // The packed records that cross the border between JavaScript and C++.
 //
-// JavaScript's side of the same layout is lib/records.ts; a test compares the two through Layout() in records.cc.
-// Everything is in host byte order except addresses, which are network order, IPv4 in the first four bytes and the
-// rest zero. Ports and netmasks are plain numbers: the netlink quirks of byte order end in wire.cc.
+// JavaScript's side of the same layout is lib/records.ts; a test compares the two through Layout()
+// in records.cc. Everything is in host byte order except addresses, which are network order, IPv4
+// in the first four bytes and the rest zero. Ports and netmasks are plain numbers: the netlink
+// quirks of byte order end in wire.h.
 #pragma once
 
 #include <cstddef>
@@ -12,25 +13,26 @@ namespace ipvs {
 
 // What a call asks for. The request and the reply of each are arrays of the records named here.
 enum class Op : uint32_t {
-  kApply = 1,         // ChangeRecord[]               -> int32_t[]: 0, an errno, or kNotTried; one a change, in order
-  kServices = 2,      // nothing                      -> ServiceRow[]
-  kService = 3,       // one ChangeRecord (key)       -> ServiceRow[], 0 or 1
-  kDestinations = 4,  // ChangeRecord[] (keys)        -> DestinationRow[], each with the index of its key
-  kInfo = 5,          // nothing                      -> InfoRecord
-  kTimeouts = 6,      // nothing                      -> TimeoutsRecord
-  kSetTimeouts = 7,   // TimeoutsRecord, 0 keeps      -> nothing
-  kZero = 8,          // nothing or one ChangeRecord  -> nothing
-  kFlush = 9,         // nothing                      -> nothing
-  kDaemons = 10,      // nothing                      -> DaemonRecord[]
-  kStartDaemon = 11,  // DaemonRecord                 -> nothing
-  kStopDaemon = 12,   // DaemonRecord (state)         -> nothing
+  kApply = 1,         // ChangeRecord[] -> int32_t[]: in order, 0, an errno or kNotTried
+  kServices = 2,      // nothing -> ServiceRow[]
+  kService = 3,       // ChangeRecord (key) -> ServiceRow[], 0 or 1
+  kDestinations = 4,  // ChangeRecord[] (keys) -> DestinationRow[], each with the index of its key
+  kInfo = 5,          // nothing -> InfoRecord
+  kTimeouts = 6,      // nothing -> TimeoutsRecord
+  kSetTimeouts = 7,   // TimeoutsRecord, 0 keeps -> nothing
+  kZero = 8,          // nothing or one ChangeRecord (key) -> nothing
+  kFlush = 9,         // nothing -> nothing
+  kDaemons = 10,      // nothing -> DaemonRecord[]
+  kStartDaemon = 11,  // DaemonRecord -> nothing
+  kStopDaemon = 12,   // DaemonRecord (state) -> nothing
   kApplyUntilError = 13,  // as kApply, but nothing after the first failure is sent
 };
 
 constexpr int32_t kNotTried = -1;
 
 // Settings of a service. `flags` are IP_VS_SVC_F_* without HASHED. `netmask`: IPv4 mask as a number
-// (255.255.255.0 = 0xffffff00), IPv6 prefix length. Names are NUL-terminated; an empty engine is none.
+// (255.255.255.0 = 0xffffff00), IPv6 prefix length. Names are NUL-terminated; an empty engine is
+// none.
 struct ServiceSettings {
   uint32_t flags;
   uint32_t timeout;
@@ -55,7 +57,8 @@ struct DestinationSettings {
   uint16_t reserved2;
 };
 
-// Identity of a service. fwmark != 0 makes it a firewall-mark service; protocol, address and port are then 0.
+// Identity of a service. fwmark != 0 makes it a firewall-mark service; protocol, address and port
+// are then 0.
 struct ServiceKey {
   uint16_t family;
   uint16_t protocol;
@@ -65,8 +68,8 @@ struct ServiceKey {
   uint16_t reserved;
 };
 
-// One change, or one key when only the key matters. `command` is IPVS_CMD_NEW_SERVICE … IPVS_CMD_DEL_DEST; which of
-// the two settings counts follows from it.
+// One change, or one key when only the key matters. `command` is IPVS_CMD_NEW_SERVICE …
+// IPVS_CMD_DEL_DEST; which of the two settings counts follows from it.
 struct ChangeRecord {
   uint32_t command;
   ServiceKey service;

@@ -8,8 +8,9 @@
 
 namespace ipvs {
 
-// Remembers which keys were seen, as the kernel's dumps can repeat a row when the table changes between two datagrams.
-// `Key` is compared byte for byte, so it must have no padding. Open addressing: no allocation a row.
+// Remembers which keys were seen, as the kernel's dumps can repeat a row when the table changes
+// between two datagrams. `Key` is compared byte for byte, so it must have no padding. Open
+// addressing: no allocation a row.
 template <typename Key>
 class RowSet {
   static_assert(std::has_unique_object_representations_v<Key>);

@@ -63,7 +63,8 @@ bool IsWellFormed(Op op, Bytes request) {
   return false;
 }
 
-// What tells one destination of a service from another; the service's index keeps one set for all services.
+// What tells one destination of a service from another; the service's index keeps one set for all
+// services.
 struct DestinationIdentity {
   uint32_t service;
   uint16_t family;
@@ -232,18 +233,18 @@ Failure Connection::Destinations(Bytes keys, ByteBuffer* reply) {
 
 Failure Connection::Info(ByteBuffer* reply) {
   InfoRecord info = {};
-  const Failure failure =
-      Query({"info", family_, IPVS_CMD_GET_INFO, IPVS_CMD_SET_INFO, false}, PutNothing,
-            [&](Bytes attributes) { return ReadInfo(attributes, &info); }, [] {});
+  const Failure failure = Query(
+      {"info", family_, IPVS_CMD_GET_INFO, IPVS_CMD_SET_INFO, false}, PutNothing,
+      [&](Bytes attributes) { return ReadInfo(attributes, &info); }, [] {});
   if (!failure) reply->Append(info);
   return failure;
 }
 
 Failure Connection::Timeouts(ByteBuffer* reply) {
   TimeoutsRecord timeouts = {};
-  const Failure failure =
-      Query({"timeouts", family_, IPVS_CMD_GET_CONFIG, IPVS_CMD_SET_CONFIG, false}, PutNothing,
-            [&](Bytes attributes) { return ReadTimeouts(attributes, &timeouts); }, [] {});
+  const Failure failure = Query(
+      {"timeouts", family_, IPVS_CMD_GET_CONFIG, IPVS_CMD_SET_CONFIG, false}, PutNothing,
+      [&](Bytes attributes) { return ReadTimeouts(attributes, &timeouts); }, [] {});
   if (!failure) reply->Append(timeouts);
   return failure;
 }
@@ -284,7 +285,8 @@ Failure Connection::Query(const Question& question, const Put& put, const Take& 
     } else if (!question.dump || (failure.err != EBUSY && failure.err != ENOBUFS)) {
       return failure;
     }
-    // A dump of before is still under way, or answers were lost: read it out of the way and start over.
+    // A dump of before is still under way, or answers were lost: read it out of the way and start
+    // over.
     channel_->Drain();
     reset();
   }

@@ -14,11 +14,12 @@
 
 namespace ipvs {
 
-// A conversation with the kernel's IPVS in one network namespace. Any thread may call; calls take turns.
+// A conversation with the kernel's IPVS in one network namespace. Any thread may call; calls take
+// turns.
 class Connection {
  public:
-  // `netns` is a path, empty for the caller's own namespace. `timeout` in milliseconds bounds the wait for an answer; 0
-  // is forever.
+  // `netns` is a path, empty for the caller's own namespace. `timeout` in milliseconds bounds the
+  // wait for an answer; 0 is forever.
   static Failure Open(const std::string& netns, int timeout, std::shared_ptr<Connection>* out);
 
   // For tests, which bring their own kernel. Call Resolve before anything else.
@@ -26,7 +27,8 @@ class Connection {
   // Looks up IPVS's family id, which also loads the module on kernels since 5.16.
   Failure Resolve();
 
-  // Fills `reply`, which must be empty, with what `op` answers; records.h says which records go in and come out.
+  // Fills `reply`, which must be empty, with what `op` answers; records.h says which records go in
+  // and come out.
   Failure Execute(Op op, Bytes request, ByteBuffer* reply);
   // Waits for the call under way, then lets go of the socket. Calls after that fail with EBADF.
   void Close();
@@ -51,13 +53,14 @@ class Connection {
   Failure Zero(Bytes request);
   Failure Daemons(ByteBuffer* reply);
 
-  // Asks IPVS, a second time if its family id turns out to have changed. `take` reads one row; `reset` forgets the rows
-  // taken so far.
+  // Asks IPVS, a second time if its family id turns out to have changed. `take` reads one row;
+  // `reset` forgets the rows taken so far.
   Failure Query(const Question& question, const Put& put, const Take& take,
                 const std::function<void()>& reset);
   Failure Command(const char* op, uint8_t command, const Put& put);
   Failure Ask(const Question& question, const Put& put, const Take& take);
-  // Looks the family up again after the kernel said ENOENT, which is also what it says to an unknown family.
+  // Looks the family up again after the kernel said ENOENT, which is also what it says to an
+  // unknown family.
   Failure Refresh(bool* moved);
 
   Failure Apply(Bytes changes, bool until_error, ByteBuffer* reply);

@@ -21,7 +21,8 @@ struct SocketDeleter {
 };
 using Socket = std::unique_ptr<nl_sock, SocketDeleter>;
 
-// The size the kernel settled on: doubled, and cut to a limit of the system when we are not privileged.
+// The size the kernel settled on: doubled, and cut to a limit of the system when we are not
+// privileged.
 size_t GrowBuffer(int fd, int force_option, int option) {
   if (setsockopt(fd, SOL_SOCKET, force_option, &kBufferSize, sizeof(kBufferSize)) != 0) {
     (void)setsockopt(fd, SOL_SOCKET, option, &kBufferSize, sizeof(kBufferSize));
@@ -39,7 +40,8 @@ class NetlinkTransport final : public Transport {
         fd_(nl_socket_get_fd(socket_.get())),
         send_capacity_(GrowBuffer(fd_, SO_SNDBUFFORCE, SO_SNDBUF) - kSendReserve),
         receive_capacity_(GrowBuffer(fd_, SO_RCVBUFFORCE, SO_RCVBUF)) {
-    // Shorter answers to errors, and reasons in words from the netlink core; kernels before 4.3 and 4.12 have neither.
+    // Shorter answers to errors, and reasons in words from the netlink core; kernels before 4.3
+    // and 4.12 have neither.
     const int on = 1;
     (void)setsockopt(fd_, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
     (void)setsockopt(fd_, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));

@@ -10,15 +10,16 @@
 
 namespace ipvs {
 
-// The system calls on a connected netlink socket, so that tests can play the kernel. Results below zero are negative
-// errnos; nothing is retried here.
+// The system calls on a connected netlink socket, so that tests can play the kernel. Results below
+// zero are negative errnos; nothing is retried here.
 class Transport {
  public:
   virtual ~Transport() = default;
 
   // Sends one datagram, which may hold many messages.
   virtual int Send(Bytes datagram) = 0;
-  // Reads up to `count` datagrams without waiting; how many it read. The senders are in msg_name (sockaddr_nl).
+  // Reads up to `count` datagrams without waiting; how many it read. The senders are in msg_name
+  // (sockaddr_nl).
   virtual int Receive(mmsghdr* datagrams, unsigned count) = 0;
   // Waits until something can be read; 0 when `milliseconds` passed first. Negative waits forever.
   virtual int Wait(int milliseconds) = 0;
@@ -28,7 +29,8 @@ class Transport {
   virtual size_t receive_capacity() const = 0;
 };
 
-// Opens a generic netlink socket in the calling thread's network namespace, where it stays for life.
+// Opens a generic netlink socket in the calling thread's network namespace, where it stays for
+// life.
 Failure OpenNetlink(std::unique_ptr<Transport>* transport);
 
 }  // namespace ipvs

@@ -1,5 +1,5 @@
-// Records to IPVS netlink attributes and back. Every quirk of byte order, mandatory attributes and flags ends here, and
-// so does every hostile byte.
+// Records to IPVS netlink attributes and back. Every quirk of byte order, mandatory attributes and
+// flags ends here, and so does every hostile byte.
 #pragma once
 
 #include <netlink/msg.h>
@@ -23,8 +23,8 @@ bool PutFamilyName(nl_msg* message, const char* name);
 bool IsSendable(const ChangeRecord& change);
 bool IsSendable(const DaemonRecord& daemon);
 
-// Each reads the attributes after the generic netlink header, fills the whole record, and returns false when they make
-// no sense; the record's content is then unspecified.
+// Each reads the attributes after the generic netlink header, fills the whole record, and returns
+// false when they make no sense; the record's content is then unspecified.
 bool ReadService(Bytes attributes, ServiceRow* row);
 // `family` is the service's, for kernels that do not tell the destination's (before 3.18).
 bool ReadDestination(Bytes attributes, uint16_t family, DestinationRow* row);

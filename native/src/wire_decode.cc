@@ -13,8 +13,10 @@ namespace {
 bool IsFamily(uint16_t family) { return family == AF_INET || family == AF_INET6; }
 
 // The kernel sends sixteen bytes for either family; only the first four of IPv4's mean anything.
-void TrimAddress(uint16_t family, uint8_t (&address)[16]) {
+// False when there are too few, or the family is none we know.
+bool TrimAddress(uint16_t family, size_t size, uint8_t (&address)[16]) {
   if (family == AF_INET) std::memset(address + 4, 0, sizeof(address) - 4);
+  return (family == AF_INET && size > 0) || (family == AF_INET6 && size == sizeof(address));
 }
 
 void ReadStat(AttributeReader& attribute, StatsRecord* stats) {
@@ -54,7 +56,8 @@ void ReadStat(AttributeReader& attribute, StatsRecord* stats) {
   }
 }
 
-// Takes STATS64 (since 4.1) whenever it is there, else STATS, whose counters wrap; in whichever order they come.
+// Takes STATS64 (since 4.1) whenever it is there, else STATS, whose counters wrap; in whichever
+// order they come.
 class StatsReader {
  public:
   explicit StatsReader(StatsRecord* stats) : stats_(stats) {}
@@ -84,8 +87,7 @@ class ServiceReader {
         row_->service.protocol = attribute.U16();
         break;
       case IPVS_SVC_ATTR_ADDR:
-        attribute.Address(row_->service.address);
-        has_address_ = true;
+        address_size_ = attribute.Address(row_->service.address);
         break;
       case IPVS_SVC_ATTR_PORT:
         row_->service.port = attribute.NetworkU16();
@@ -120,17 +122,16 @@ class ServiceReader {
   // What can only be said when all attributes were seen, as they may come in any order.
   bool Finish() {
     ServiceKey& key = row_->service;
-    if (!IsFamily(key.family) || (key.fwmark == 0 && !has_address_)) return false;
-    if (key.fwmark != 0) key = {key.family, 0, key.fwmark, {}, 0, 0};
-    TrimAddress(key.family, key.address);
     if (key.family == AF_INET) row_->settings.netmask = ntohl(row_->settings.netmask);
-    return true;
+    if (key.fwmark == 0) return TrimAddress(key.family, address_size_, key.address);
+    key = {key.family, 0, key.fwmark, {}, 0, 0};
+    return IsFamily(key.family);
   }
 
  private:
   ServiceRow* row_;
   StatsReader stats_;
-  bool has_address_ = false;
+  size_t address_size_ = 0;
 };
 
 class DestinationReader {
@@ -141,8 +142,7 @@ class DestinationReader {
     DestinationSettings& destination = row_->destination;
     switch (attribute.type()) {
       case IPVS_DEST_ATTR_ADDR:
-        attribute.Address(destination.address);
-        has_address_ = true;
+        address_size_ = attribute.Address(destination.address);
         break;
       case IPVS_DEST_ATTR_PORT:
         destination.port = attribute.NetworkU16();
@@ -192,16 +192,20 @@ class DestinationReader {
   bool Finish(uint16_t service_family) {
     DestinationSettings& destination = row_->destination;
     if (destination.family == 0) destination.family = service_family;
-    if (!IsFamily(destination.family) || !has_address_) return false;
-    TrimAddress(destination.family, destination.address);
-    return true;
+    return TrimAddress(destination.family, address_size_, destination.address);
   }
 
  private:
   DestinationRow* row_;
   StatsReader stats_;
-  bool has_address_ = false;
+  size_t address_size_ = 0;
 };
+
+void ReadGroup(AttributeReader& attribute, uint16_t family, DaemonRecord* daemon) {
+  daemon->group_family = family;
+  const size_t size = attribute.Address(daemon->group);
+  if (!TrimAddress(family, size, daemon->group)) attribute.Fail();
+}
 
 void ReadDaemonAttribute(AttributeReader& attribute, DaemonRecord* daemon) {
   switch (attribute.type()) {
@@ -219,11 +223,10 @@ void ReadDaemonAttribute(AttributeReader& attribute, DaemonRecord* daemon) {
       daemon->has |= kDaemonHasMaxLength;
       break;
     case IPVS_DAEMON_ATTR_MCAST_GROUP:
+      ReadGroup(attribute, AF_INET, daemon);
+      break;
     case IPVS_DAEMON_ATTR_MCAST_GROUP6:
-      daemon->group_family =
-          attribute.type() == IPVS_DAEMON_ATTR_MCAST_GROUP ? AF_INET : AF_INET6;
-      attribute.Address(daemon->group);
-      TrimAddress(daemon->group_family, daemon->group);
+      ReadGroup(attribute, AF_INET6, daemon);
       break;
     case IPVS_DAEMON_ATTR_MCAST_PORT:
       daemon->port = attribute.U16();  // host order, unlike every other port
@@ -238,15 +241,16 @@ void ReadDaemonAttribute(AttributeReader& attribute, DaemonRecord* daemon) {
   }
 }
 
-// Calls `read` on the attributes inside the top-level one of this type; false when it is missing or makes no sense.
-template <typename Read>
-bool ReadInside(Bytes attributes, uint16_t type, Read&& read) {
+// Calls `visit` on the attributes inside the top-level one of this type; false when it is missing
+// or makes no sense.
+template <typename Visit>
+bool ReadInside(Bytes attributes, uint16_t type, Visit&& visit) {
   AttributeReader top(attributes);
   bool found = false;
   while (top.Next()) {
     if (top.type() != type || found) continue;
     found = true;
-    top.Nested(read);
+    top.Nested(visit);
   }
   return found && top.ok();
 }
@@ -292,9 +296,8 @@ bool ReadTimeouts(Bytes attributes, TimeoutsRecord* timeouts) {
 
 bool ReadDaemon(Bytes attributes, DaemonRecord* daemon) {
   *daemon = {};
-  return ReadInside(
-      attributes, IPVS_CMD_ATTR_DAEMON,
-      [&](AttributeReader& attribute) { ReadDaemonAttribute(attribute, daemon); });
+  return ReadInside(attributes, IPVS_CMD_ATTR_DAEMON,
+                    [&](AttributeReader& attribute) { ReadDaemonAttribute(attribute, daemon); });
 }
 
 bool ReadFamilyId(Bytes attributes, uint16_t* id) {

@@ -12,7 +12,9 @@ namespace {
 
 bool Ends(const char (&name)[16]) { return std::memchr(name, 0, sizeof(name)) != nullptr; }
 
-bool PutU8(nl_msg* message, int type, uint8_t value) { return nla_put_u8(message, type, value) == 0; }
+bool PutU8(nl_msg* message, int type, uint8_t value) {
+  return nla_put_u8(message, type, value) == 0;
+}
 
 bool PutU16(nl_msg* message, int type, uint16_t value) {
   return nla_put_u16(message, type, value) == 0;
@@ -26,7 +28,8 @@ bool PutBytes(nl_msg* message, int type, const void* data, int size) {
   return nla_put(message, type, size, data) == 0;
 }
 
-// Bounded by itself, not by the record's terminating NUL: the record may lie in memory that JavaScript can still write.
+// Bounded by itself, not by the record's terminating NUL: the record may lie in memory that
+// JavaScript can still write.
 bool PutName(nl_msg* message, int type, const char (&name)[16]) {
   char copy[sizeof(name)];
   std::memcpy(copy, name, sizeof(copy));
@@ -42,7 +45,8 @@ bool PutNested(nl_msg* message, int type, Put&& put) {
   return true;
 }
 
-// An identity is a mark or an address, never both: the mere presence of FWMARK makes the kernel look for a mark.
+// An identity is a mark or an address, never both: the mere presence of FWMARK makes the kernel
+// look for a mark.
 bool PutKeyAttributes(nl_msg* message, const ServiceKey& key) {
   if (!PutU16(message, IPVS_SVC_ATTR_AF, key.family)) return false;
   if (key.fwmark != 0) return PutU32(message, IPVS_SVC_ATTR_FWMARK, key.fwmark);
@@ -62,7 +66,8 @@ bool PutSettings(nl_msg* message, uint16_t family, const ServiceSettings& settin
          (settings.engine[0] == 0 || PutName(message, IPVS_SVC_ATTR_PE_NAME, settings.engine));
 }
 
-// The family goes with every command, deletes included: without it the kernel looks among those of the service's family.
+// The family goes with every command, deletes included: without it the kernel looks among those of
+// the service's family.
 bool PutDestinationKey(nl_msg* message, const DestinationSettings& destination) {
   return PutBytes(message, IPVS_DEST_ATTR_ADDR, destination.address, sizeof(destination.address)) &&
          PutU16(message, IPVS_DEST_ATTR_PORT, htons(destination.port)) &&
@@ -89,8 +94,7 @@ bool PutService(nl_msg* message, const ChangeRecord& change) {
 }
 
 bool PutDestination(nl_msg* message, const ChangeRecord& change) {
-  return PutServiceKey(message, change.service) &&
-         PutNested(message, IPVS_CMD_ATTR_DEST, [&] {
+  return PutServiceKey(message, change.service) && PutNested(message, IPVS_CMD_ATTR_DEST, [&] {
            return PutDestinationKey(message, change.destination) &&
                   (change.command == IPVS_CMD_DEL_DEST ||
                    PutDestinationSettings(message, change.destination));
