@@ -25,12 +25,12 @@ async function main(): Promise<void> {
   process.send?.('ready');
 }
 
-/** An answer in six parts, half a second apart; the name comes last. */
+/** An answer in five parts, half a second apart; the name comes last. */
 function download(response: ServerResponse): void {
   let parts = 0;
   const timer = setInterval(() => {
     parts += 1;
-    if (parts < 6) {
+    if (parts < 5) {
       response.write('.');
       return;
     }

@@ -7,7 +7,7 @@ import { nameOf, type Server } from './services';
 import { answered, openRequests, type Traffic } from './traffic';
 
 /** Milliseconds from one request to the next: slow enough to watch. */
-export const EVERY = 40;
+export const EVERY = 30;
 
 export class Stage {
   readonly ipvs: Ipvs;
