@@ -1,0 +1,74 @@
+// A shell to type `ipvs …` into: no process, and IPVS in memory.
+import { Readable } from 'node:stream';
+import type { OpenOptions } from '../../lib/client';
+import type { Io } from '../../lib/cli/io';
+import { run } from '../../lib/cli/run';
+import type { System } from '../../lib/doctor';
+import { MemoryKernel } from '../../lib/memory';
+
+export interface Result {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class Shell {
+  readonly kernel = new MemoryKernel();
+  /** What each run opened IPVS with. */
+  readonly opened: OpenOptions[] = [];
+  /** The words each `ipvs lab` was given. */
+  readonly labs: (readonly string[])[] = [];
+  isTTY: Io['isTTY'] = { stdin: false, stdout: false, stderr: false };
+  env: Io['env'] = {};
+  stdin = '';
+  system: System | undefined;
+
+  /** Types a line, its words apart by one blank each; expects it to succeed quietly and gives what it printed. */
+  async ok(line: string): Promise<string> {
+    const { status, stdout, stderr } = await this.type(line);
+    expect({ line, status, stderr }).toEqual({ line, status: 0, stderr: '' });
+    return stdout;
+  }
+
+  /** Types a line. */
+  type(line: string): Promise<Result> {
+    return this.words(line === '' ? [] : line.split(' '));
+  }
+
+  /** Types words that may have blanks in them. */
+  async words(argv: readonly string[]): Promise<Result> {
+    const out = new Sink();
+    const err = new Sink();
+    const status = await run(argv, {
+      stdout: out,
+      stderr: err,
+      stdin: Readable.from([this.stdin]),
+      isTTY: this.isTTY,
+      env: this.env,
+      open: (options) => {
+        this.opened.push(options);
+        return Promise.resolve(this.kernel.open());
+      },
+      system: () => {
+        if (this.system === undefined) throw new Error('this shell has no machine');
+        return this.system;
+      },
+      lab: (words) => {
+        this.labs.push(words);
+        return Promise.resolve(7);
+      },
+    });
+    return { status, stdout: out.text, stderr: err.text };
+  }
+}
+
+class Sink {
+  text = '';
+  write(text: string): boolean {
+    this.text += text;
+    return true;
+  }
+  once(): this {
+    return this;
+  }
+}
