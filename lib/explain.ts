@@ -204,8 +204,9 @@ const LINUX_ONLY: Readonly<Record<number, string>> = {
   61: 'ENODATA',
 };
 
+// The addon's errors may come from another realm, as they do under jest: instanceof does not know them.
 function isFailure(error: unknown): error is NativeFailure {
-  return error instanceof Object && typeof (error as Partial<NativeFailure>).errno === 'number';
+  return typeof (Object(error) as Partial<NativeFailure>).errno === 'number';
 }
 
 function unavailableHint(): string {
