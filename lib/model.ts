@@ -105,7 +105,7 @@ export interface DestinationKey {
 }
 
 /** The same, as people type it: `192.0.2.10:8080`, `[2001:db8::10]:8080`. @public */
-export type DestinationId = `${string}:${number}`;
+export type DestinationId = `${string}:${number}` | `[${string}]:${number}`;
 
 /** A destination named either way. @public */
 export type DestinationRef = DestinationKey | DestinationId;
