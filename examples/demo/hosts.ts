@@ -14,7 +14,7 @@ export interface Host {
 }
 
 /** Where clients send their requests; the director owns these addresses. */
-export const VIRTUAL = { ipv4: '198.51.100.1', ipv6: '2001:db8:100::1' };
+export const VIRTUAL = { ipv4: '198.51.100.1', ipv6: 'fd00:a::1' };
 
 const PREFIX = 'ipvs-demo-';
 const host = (name: string, ipv4: string, ipv6: string): Host => {
