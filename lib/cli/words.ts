@@ -84,7 +84,7 @@ function inOptions(problem: string, operation: string): string {
         : undefined;
   let text = option === undefined ? problem : option + problem.slice(first.length);
   for (const [pattern, words] of [...FUNCTIONS, ...ANYWHERE]) text = text.replace(pattern, words);
-  return text;
+  return text.replace(/: undefined is out of range/, ' is missing');
 }
 
 function oneLine(text: string): string {

@@ -1,6 +1,6 @@
-// A shell to type `ipvs …` into: no process, and IPVS in memory.
+// A shell to type `ipvs …` into: no process, and IPVS in memory unless another is given.
 import { Readable } from 'node:stream';
-import type { OpenOptions } from '../../lib/client';
+import type { Ipvs, OpenOptions } from '../../lib/client';
 import type { Io } from '../../lib/cli/io';
 import { run } from '../../lib/cli/run';
 import type { System } from '../../lib/doctor';
@@ -22,6 +22,11 @@ export class Shell {
   env: Io['env'] = {};
   stdin = '';
   system: System | undefined;
+  readonly #open: (options: OpenOptions) => Promise<Ipvs>;
+
+  constructor(open?: (options: OpenOptions) => Promise<Ipvs>) {
+    this.#open = open ?? (() => Promise.resolve(this.kernel.open()));
+  }
 
   /** Types a line, its words apart by one blank each; expects it to succeed quietly and gives what it printed. */
   async ok(line: string): Promise<string> {
@@ -47,7 +52,7 @@ export class Shell {
       env: this.env,
       open: (options) => {
         this.opened.push(options);
-        return Promise.resolve(this.kernel.open());
+        return this.#open(options);
       },
       system: () => {
         if (this.system === undefined) throw new Error('this shell has no machine');

@@ -108,7 +108,7 @@ describe('wrong use has exit status 2 and one line that says what would be right
     ],
     [
       `destination add ${HTTP} 192.0.2.1:80 --forward tunnel --tunnel gue`,
-      'ipvs destination add tcp://10.0.0.1:80 192.0.2.1:80: --tunnel-port: undefined is out of range',
+      'ipvs destination add tcp://10.0.0.1:80 192.0.2.1:80: --tunnel-port is missing: use a whole number from 1 to 65535',
     ],
     [
       'daemon start master --interface eth0 --port 0',
