@@ -1,11 +1,13 @@
 // How a process may end, and what may be done to a client, without a crash, a hang or a broken table. The programs run
 // as processes of their own, so that a crash is a signal and not the end of the tests.
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import path from 'node:path';
-import { openSync, type VirtualServerStatus } from '../../lib';
+import type { VirtualServerStatus } from '../../lib';
+import { Namespace } from './helpers';
 
 const DEADLINE = 60_000;
-const NETNS = 'lifecycle';
+
+let namespace: Namespace;
 
 interface End {
   readonly code: number | null;
@@ -17,7 +19,7 @@ interface End {
 /** Runs one of the programs to its end; SIGXCPU stands for a program that hangs. */
 function run(program: string, args: readonly string[] = [], flags: string[] = []): Promise<End> {
   const file = path.join(__dirname, 'programs', `${program}.js`);
-  const child = spawn(process.execPath, [...flags, file, NETNS, ...args], {
+  const child = spawn(process.execPath, [...flags, file, namespace.name, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: DEADLINE,
     killSignal: 'SIGXCPU',
@@ -41,7 +43,7 @@ async function report<T>(...args: Parameters<typeof run>): Promise<T> {
 }
 
 function snapshot(): VirtualServerStatus[] {
-  const client = openSync({ netns: NETNS });
+  const client = namespace.openSync();
   try {
     return client.snapshot();
   } finally {
@@ -52,11 +54,11 @@ function snapshot(): VirtualServerStatus[] {
 jest.setTimeout(2 * DEADLINE);
 // Afresh for each test: deleted destinations linger for minutes and make every addition slower.
 beforeEach(() => {
-  execFileSync('ip', ['netns', 'add', NETNS]);
-  // IPVS takes no destination where the kernel knows no address at all.
-  execFileSync('ip', ['-n', NETNS, 'link', 'set', 'lo', 'up']);
+  namespace = new Namespace();
 });
-afterEach(() => execFileSync('ip', ['netns', 'delete', NETNS]));
+afterEach(() => {
+  namespace.delete();
+});
 
 describe.each(['opening', 'applying', 'applying in a worker', 'dumping', 'closing'])(
   'a process that ends while %s',
@@ -80,7 +82,7 @@ describe.each(['opening', 'applying', 'applying in a worker', 'dumping', 'closin
         else expect(servers.length).toBeLessThan(10_000);
       }
 
-      const client = openSync({ netns: NETNS });
+      const client = namespace.openSync();
       const service = { protocol: 'tcp', address: '10.9.9.9', port: 443 } as const;
       client.addService(service);
       client.addDestination(service, { address: '192.0.2.99', port: 8443 });
