@@ -20,7 +20,8 @@ export function writeAddress(text: string, target: Uint8Array, offset: number): 
 
 // Four decimal numbers and nothing else: a leading zero is refused because some read it as octal.
 function writeIpv4(text: string, target: Uint8Array, offset: number): boolean {
-  target.fill(0, offset, offset + ADDRESS_BYTES);
+  // A loop, as a call of fill() costs more than so few bytes.
+  for (let i = 4; i < ADDRESS_BYTES; i++) target[offset + i] = 0;
   let octets = 0;
   let digits = 0;
   let value = 0;
@@ -78,11 +79,25 @@ function isMapped(bytes: Uint8Array, offset: number): boolean {
   return bytes[offset + 10] === 0xff && bytes[offset + 11] === 0xff;
 }
 
+// Rows that follow one another as a rule are neighbours: most share the text of their first three bytes.
+let lastNetwork = -1;
+let lastPrefix = '';
+
+function formatIpv4(bytes: Uint8Array, offset: number): string {
+  const first = byte(bytes, offset);
+  const second = byte(bytes, offset + 1);
+  const third = byte(bytes, offset + 2);
+  const network = (first << 16) | (second << 8) | third;
+  if (network !== lastNetwork) {
+    lastPrefix = `${first}.${second}.${third}.`;
+    lastNetwork = network;
+  }
+  return lastPrefix + String(byte(bytes, offset + 3));
+}
+
 /** The canonical text of the address at `offset` (RFC 5952 for IPv6). */
 export function formatAddress(bytes: Uint8Array, offset: number, family: Family): string {
-  if (family === 'ipv4') {
-    return `${byte(bytes, offset)}.${byte(bytes, offset + 1)}.${byte(bytes, offset + 2)}.${byte(bytes, offset + 3)}`;
-  }
+  if (family === 'ipv4') return formatIpv4(bytes, offset);
   const groups: string[] = [];
   let runStart = -1;
   let runLength = 1;

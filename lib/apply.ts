@@ -15,6 +15,7 @@ import {
   rowCount,
   writeDestination,
   writeServiceChange,
+  writeServiceKey,
 } from './records';
 import { toFullDestination, toFullService } from './settings';
 
@@ -52,6 +53,7 @@ export class ApplyError extends IpvsError {
 /** Changes sent in one call over the border. */
 const SLICE = 512;
 const SIZE = LAYOUT.ChangeRecord.size;
+const KEY = LAYOUT.ServiceKey;
 const ENOBUFS = 105;
 
 export function* apply(
@@ -123,18 +125,20 @@ function* encode(
   signal?: AbortSignal,
 ): Operation<{ list: Change[]; slices: Uint8Array[] }> {
   const list: Change[] = [];
-  const slices: Uint8Array[] = [];
-  let slice = Records.of(SIZE, 0);
+  const blocks: Uint8Array[] = [];
+  // One block for a whole array, as its length is known: much memory comes and goes more cheaply in one piece.
+  const room = Array.isArray(changes) ? changes.length : SLICE;
+  let block = Records.of(SIZE, 0);
   const writer = new ChangeWriter();
   const turn = new Turn();
   for (const change of changes) {
-    const row = list.length % SLICE;
+    const row = list.length % room;
     if (row === 0) {
-      slice = Records.of(SIZE, SLICE);
-      slices.push(slice.bytes);
+      block = Records.of(SIZE, room);
+      blocks.push(block.bytes);
     }
     try {
-      writer.write(slice, row, change);
+      writer.write(block, row, change);
     } catch (error) {
       throw explainFailure(error, {
         operation: 'apply',
@@ -148,17 +152,29 @@ function* encode(
       checkSignal(signal);
     }
   }
-  const last = slices.length - 1;
-  if (last >= 0)
-    slices[last] = (slices[last] as Uint8Array).subarray(0, (list.length - last * SLICE) * SIZE);
-  return { list, slices };
+  return { list, slices: slicesOf(blocks, list.length * SIZE) };
+}
+
+// Cuts blocks into slices, without the room left over at the end.
+function slicesOf(blocks: readonly Uint8Array[], size: number): Uint8Array[] {
+  const slices: Uint8Array[] = [];
+  let left = size;
+  for (const block of blocks) {
+    for (let at = 0; at < block.length && left > 0; at += SLICE * SIZE) {
+      const slice = block.subarray(at, Math.min(at + SLICE * SIZE, block.length, at + left));
+      slices.push(slice);
+      left -= slice.length;
+    }
+  }
+  return slices;
 }
 
 /** Checks changes and writes them as records. */
 export class ChangeWriter {
-  // Destinations of one service come in a row, as a rule with the very same key object: its bytes are copied then.
+  // Destinations of one service come in a row, as a rule with the very same service object: it is read once.
   #known: unknown;
   #knownKey: ServiceKey | undefined;
+  readonly #knownRecord = Records.of(KEY.size, 1);
 
   write(to: Records, row: number, change: LooseChange): void {
     const { op, service, destination } = Object(change) as LooseChange;
@@ -174,15 +190,16 @@ export class ChangeWriter {
         return;
       case 'addDestination':
       case 'setDestination': {
-        const key = this.#key(service);
-        const full = toFullDestination(key, destination);
-        writeServiceChange(to, row, Command[op], key);
+        const full = toFullDestination(this.#key(service), destination);
+        this.#start(to, row, Command[op]);
         writeDestination(to, row, full);
         return;
       }
       case 'deleteDestination': {
-        writeServiceChange(to, row, Command[op], this.#key(service));
-        writeDestination(to, row, keyOnly(toDestinationKey(destination)));
+        const key = toDestinationKey(destination);
+        this.#key(service);
+        this.#start(to, row, Command[op]);
+        writeDestination(to, row, keyOnly(key));
         return;
       }
       default:
@@ -193,11 +210,20 @@ export class ChangeWriter {
   }
 
   #key(service: unknown): ServiceKey {
-    if (service !== this.#known || this.#knownKey === undefined) {
-      this.#knownKey = toServiceKey(service);
-      this.#known = service;
-    }
-    return this.#knownKey;
+    if (service === this.#known && this.#knownKey !== undefined) return this.#knownKey;
+    const key = toServiceKey(service);
+    this.#knownRecord.clear(0, KEY.size);
+    writeServiceKey(this.#knownRecord, 0, key);
+    this.#known = service;
+    this.#knownKey = key;
+    return key;
+  }
+
+  #start(to: Records, row: number, command: number): void {
+    const offset = row * SIZE;
+    to.clear(offset, SIZE);
+    to.u32[offset >> 2] = command;
+    to.copy(offset + LAYOUT.ChangeRecord.service, KEY.size, this.#knownRecord);
   }
 }
 

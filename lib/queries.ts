@@ -10,6 +10,7 @@ import type {
   Timeouts,
   VirtualServerStatus,
 } from './model';
+import { IpvsError } from './errors';
 import { explain } from './explain';
 import { toServiceKey } from './id';
 import { Op } from './native';
@@ -107,38 +108,51 @@ function isUnanswered(error: unknown): boolean {
 /** Services with their destinations: one dump of the services, then the destinations of many services a call. */
 export function* snapshot(): Operation<VirtualServerStatus[]> {
   const reply = yield { op: Op.services, request: NO_REQUEST };
-  const found = yield* decode(reply, LAYOUT.ServiceRow.size, readService);
+  const count = rowCount(reply, LAYOUT.ServiceRow.size);
   const rows = new Records(reply);
   const servers: VirtualServerStatus[] = [];
-  for (let from = 0; from < found.length; from += SERVICES_A_CALL) {
-    const batch = found.slice(from, from + SERVICES_A_CALL);
-    const lists = yield* destinationLists(rows, from, from + batch.length);
-    // In place: a copy of every service would double the work of reading a big table.
-    batch.forEach((service, i) =>
-      servers.push(Object.assign(service, { destinations: lists[i] ?? [] })),
-    );
+  while (servers.length < count) {
+    const from = servers.length;
+    const to = Math.min(from + SERVICES_A_CALL, count);
+    const found = yield { op: Op.destinations, request: keyRequests(rows, from, to) };
+    yield* join(rows, from, to, found, servers);
   }
   return servers;
 }
 
-function* destinationLists(
+/** Appends the services of rows `from`…`to`, each with its destinations, which `reply` holds in the same order. */
+function* join(
   rows: Records,
   from: number,
   to: number,
-): Operation<DestinationStatus[][]> {
-  const lists: DestinationStatus[][] = Array.from({ length: to - from }, () => []);
-  const reply = yield { op: Op.destinations, request: keyRequests(rows, from, to) };
+  reply: ArrayBuffer,
+  servers: VirtualServerStatus[],
+): Operation<void> {
   const count = rowCount(reply, LAYOUT.DestinationRow.size);
   const records = new Records(reply);
   const turn = new Turn();
-  for (let row = 0; row < count; row++) {
-    lists[readOwner(records, row)]?.push(readDestination(records, row));
-    if (turn.over()) {
-      yield 'pause';
-      turn.next();
+  let next = 0;
+  for (let row = from; row < to; row++) {
+    let end = next;
+    while (end < count && readOwner(records, end) === row - from) end++;
+    // As long as needed from the start: an array that grows has room for seventeen.
+    const destinations = new Array<DestinationStatus>(end - next);
+    for (let i = 0; next < end; i++) {
+      destinations[i] = readDestination(records, next++);
+      if (turn.over()) {
+        yield 'pause';
+        turn.next();
+      }
     }
+    // In place: a copy of every service would double the work of reading a big table.
+    servers.push(Object.assign(readService(rows, row), { destinations }));
   }
-  return lists;
+  if (next < count) {
+    throw new IpvsError('the addon answered destinations of no service: reinstall ipvs', {
+      code: 'ERR_IPVS_REPLY',
+      operation: 'snapshot',
+    });
+  }
 }
 
 function* decode<T>(

@@ -8,9 +8,9 @@ import type {
   Family,
   Forward,
   Info,
+  Persistence,
   Protocol,
   ServiceKey,
-  ServiceSettings,
   ServiceStatus,
   Stats,
   SyncDaemon,
@@ -113,6 +113,8 @@ export class Records {
   readonly bytes: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
+  #lastName = '';
+  #lastNameAt = -1;
 
   constructor(readonly buffer: ArrayBuffer) {
     this.bytes = new Uint8Array(buffer);
@@ -132,7 +134,23 @@ export class Records {
     return this.u32[offset >> 2] ?? 0;
   }
 
+  // Rows that follow one another as a rule have the same names: one string then serves all of them.
   name(offset: number): string {
+    if (this.#lastNameAt < 0 || !this.#areEqual(offset, this.#lastNameAt, NAME_BYTES)) {
+      this.#lastName = this.#readName(offset);
+      this.#lastNameAt = offset;
+    }
+    return this.#lastName;
+  }
+
+  #areEqual(one: number, other: number, size: number): boolean {
+    for (let i = 0; i < size >> 2; i++) {
+      if (this.u32[(one >> 2) + i] !== this.u32[(other >> 2) + i]) return false;
+    }
+    return true;
+  }
+
+  #readName(offset: number): string {
     let text = '';
     for (let i = 0; i < NAME_BYTES; i++) {
       const code = this.bytes[offset + i] ?? 0;
@@ -149,10 +167,31 @@ export class Records {
     return bytes.subarray(0, bytes.indexOf(0)).toString();
   }
 
+  /** Over zeros; cuts what does not fit. */
   setName(offset: number, name: string): void {
-    this.bytes.fill(0, offset, offset + NAME_BYTES);
-    // Interface names may be any bytes; the others have been checked to be ASCII.
-    this.bytes.set(Buffer.from(name).subarray(0, NAME_BYTES - 1), offset);
+    for (let i = 0; i < name.length && i < NAME_BYTES - 1; i++) {
+      const code = name.charCodeAt(i);
+      // Only interfaces have such names.
+      if (code > 127) {
+        this.bytes.set(Buffer.from(name).subarray(0, NAME_BYTES - 1), offset);
+        return;
+      }
+      this.bytes[offset + i] = code;
+    }
+  }
+
+  // In these two, a call of fill() or set() would cost more than the few words themselves.
+
+  /** Zeroes whole words. */
+  clear(offset: number, size: number): void {
+    const end = (offset + size) >> 2;
+    for (let i = offset >> 2; i < end; i++) this.u32[i] = 0;
+  }
+
+  /** Copies whole words, from the start of `from`. */
+  copy(offset: number, size: number, from: Records): void {
+    const start = offset >> 2;
+    for (let i = 0; i < size >> 2; i++) this.u32[start + i] = from.u32[i] ?? 0;
   }
 }
 
@@ -172,9 +211,8 @@ export function rowCount(reply: ArrayBuffer, size: number): number {
 
 // ---------- writing ----------
 
-/** Writes a service's identity at `offset`; the key must be canonical. */
+/** Writes a service's identity at `offset`, over zeros; the key must be canonical. */
 export function writeServiceKey(to: Records, offset: number, key: ServiceKey): void {
-  to.bytes.fill(0, offset, offset + KEY.size);
   if ('fwmark' in key) {
     to.u16[(offset + KEY.family) >> 1] = key.family === 'ipv6' ? AF_INET6 : AF_INET;
     to.u32[(offset + KEY.fwmark) >> 2] = key.fwmark;
@@ -195,10 +233,10 @@ export function writeServiceChange(
   service?: FullService,
 ): void {
   const offset = row * CHANGE.size;
+  to.clear(offset, CHANGE.size);
   to.u32[offset >> 2] = command;
   writeServiceKey(to, offset + CHANGE.service, key);
-  if (service === undefined) to.bytes.fill(0, offset + CHANGE.settings, offset + CHANGE.size);
-  else writeServiceSettings(to, offset + CHANGE.settings, service);
+  if (service !== undefined) writeServiceSettings(to, offset + CHANGE.settings, service);
 }
 
 export function writeServiceSettings(to: Records, offset: number, service: FullService): void {
@@ -218,7 +256,6 @@ export function writeServiceSettings(to: Records, offset: number, service: FullS
 export function writeDestination(to: Records, row: number, destination: FullDestination): void {
   const offset = row * CHANGE.size + CHANGE.destination;
   const { key, tunnel } = destination;
-  to.bytes.fill(0, offset, offset + DESTINATION.size);
   writeAddress(key.address, to.bytes, offset + DESTINATION.address);
   to.u16[(offset + DESTINATION.family) >> 1] = destination.family === 'ipv6' ? AF_INET6 : AF_INET;
   to.u16[(offset + DESTINATION.port) >> 1] = key.port;
@@ -320,13 +357,8 @@ export function readStats(from: Records, offset: number): Stats {
   };
 }
 
-/** Family of the service whose key stands at `offset`. */
-export function readFamily(from: Records, offset: number): Family {
-  return from.get16(offset + KEY.family) === AF_INET6 ? 'ipv6' : 'ipv4';
-}
-
 export function readServiceKey(from: Records, offset: number): ServiceKey {
-  const family = readFamily(from, offset);
+  const family = from.get16(offset + KEY.family) === AF_INET6 ? 'ipv6' : 'ipv4';
   const fwmark = from.get32(offset + KEY.fwmark);
   if (fwmark !== 0) return { fwmark, family };
   return {
@@ -345,42 +377,35 @@ function readProtocol(number: number): Protocol {
 
 export function readService(from: Records, row: number): ServiceStatus {
   const offset = row * SERVICE_ROW.size;
+  const at = offset + SERVICE_ROW.settings;
   const key = readServiceKey(from, offset + SERVICE_ROW.service);
-  const settings = readServiceSettings(
-    from,
-    offset + SERVICE_ROW.settings,
-    readFamily(from, offset + SERVICE_ROW.service),
-  );
+  const flags = from.get32(at + SETTINGS.flags);
+  const scheduler = from.name(at + SETTINGS.scheduler);
+  const schedulerFlags = flagsOf(flags, scheduler);
+  const onePacket = (flags & ONE_PACKET) !== 0;
   const stats = readStats(from, offset + SERVICE_ROW.stats);
+  if ((flags & PERSISTENT) !== 0) {
+    const persistence = readPersistence(from, at, familyOf(key));
+    return { ...key, scheduler, schedulerFlags, onePacket, persistence, stats };
+  }
   // Spelt out: a spread here would cost more than all the rest of the row.
-  const status =
-    'fwmark' in key
-      ? { fwmark: key.fwmark, family: key.family, ...settings, stats }
-      : { protocol: key.protocol, address: key.address, port: key.port, ...settings, stats };
-  return status;
+  if ('fwmark' in key) {
+    const { fwmark, family } = key;
+    return { fwmark, family, scheduler, schedulerFlags, onePacket, stats };
+  }
+  const { protocol, address, port } = key;
+  return { protocol, address, port, scheduler, schedulerFlags, onePacket, stats };
 }
 
-type SettingsStatus = Required<Omit<ServiceSettings, 'persistence'>> &
-  Pick<ServiceSettings, 'persistence'>;
-
-export function readServiceSettings(from: Records, offset: number, family: Family): SettingsStatus {
-  const flags = from.get32(offset + SETTINGS.flags);
-  const scheduler = from.name(offset + SETTINGS.scheduler);
-  const settings = {
-    scheduler,
-    schedulerFlags: flagsOf(flags, scheduler),
-    onePacket: (flags & ONE_PACKET) !== 0,
-  };
-  if ((flags & PERSISTENT) === 0) return settings;
-  const engine = from.name(offset + SETTINGS.engine);
-  const netmask = from.get32(offset + SETTINGS.netmask);
-  const persistence = {
-    timeout: from.get32(offset + SETTINGS.timeout),
+function readPersistence(from: Records, at: number, family: Family): Persistence {
+  const engine = from.name(at + SETTINGS.engine);
+  const netmask = from.get32(at + SETTINGS.netmask);
+  return {
+    timeout: from.get32(at + SETTINGS.timeout),
     // A mask with holes, which other tools can set, is given by its leading bits.
     prefix: family === 'ipv6' ? netmask : Math.clz32(~netmask >>> 0),
     ...(engine === '' ? {} : { engine }),
   };
-  return { ...settings, persistence };
 }
 
 /** Index of the service, among those asked for, that this destination belongs to. */
