@@ -16,6 +16,7 @@ import { OUTPUTS, Printer, type OutputForm } from './printer';
 
 /** What a run has come to: which command it is in, and its exit status so far. */
 export interface Run {
+  readonly argv: readonly string[];
   command: string;
   exitCode: number;
 }
@@ -103,7 +104,9 @@ function addMachineCommands(program: Command, scope: Scope, run: Run): void {
     .allowUnknownOption()
     .addArgument(new Argument('[words...]'))
     .action(async (words: readonly string[]) => {
-      run.exitCode = await scope.io.lab(words);
+      // Commander drops a `--` in front, which tells the lab where its own options end.
+      const before = run.argv.length - words.length - 1;
+      run.exitCode = await scope.io.lab(run.argv[before] === '--' ? ['--', ...words] : words);
     });
 }
 

@@ -10,7 +10,7 @@ export const EXIT = { done: 0, failed: 1, wrongUse: 2 } as const;
 
 /** Runs `ipvs` with these arguments; resolves with its exit status. Never throws and never ends the process. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
-  const state: Run = { command: '', exitCode: EXIT.done };
+  const state: Run = { argv, command: '', exitCode: EXIT.done };
   try {
     await makeProgram(io, state).parseAsync(argv, { from: 'user' });
     return state.exitCode;

@@ -1,77 +1,8 @@
 import type { Ipvs } from '../../lib/client';
-import { diagnose, thisSystem, type Check, type System } from '../../lib/doctor';
-import { IpvsError } from '../../lib/errors';
+import { diagnose, thisSystem, type Check } from '../../lib/doctor';
 import { memoryIpvs, MemoryKernel } from '../../lib/memory';
+import { empty, failing, holding, machine } from './machine';
 import { Shell } from './shell';
-
-/** A machine where all is well, but for what a test says. */
-function machine(
-  files: Readonly<Record<string, string | undefined>> = {},
-  { release = '6.1.0', platform = 'linux' } = {},
-): System {
-  const all: Readonly<Record<string, string | undefined>> = {
-    '/proc/self/status': 'Name:\tnode\nCapEff:\t000001ffffffffff\n',
-    '/proc/self/uid_map': '         0          0 4294967295\n',
-    '/proc/modules': 'ip_vs_rr 16384 1 - Live 0x0\nip_vs 188416 3 ip_vs_rr, Live 0x0\n',
-    '/proc/sys/net/ipv4/ip_forward': '1\n',
-    '/proc/sys/net/ipv6/conf/all/forwarding': '0\n',
-    '/proc/sys/net/ipv4/vs/conntrack': '0\n',
-    '/proc/sys/net/ipv4/vs/conn_reuse_mode': '1\n',
-    '/proc/sys/net/ipv4/vs/expire_nodest_conn': '1\n',
-    '/proc/sys/net/ipv4/vs/expire_quiescent_template': '1\n',
-    '/proc/sys/net/ipv4/vs/run_estimation': '1\n',
-    '/proc/sys/net/ipv4/vs/drop_entry': '0\n',
-    '/proc/1/comm': 'systemd\n',
-    '/sys/class/net/lo/mtu': '65536\n',
-    ...files,
-  };
-  return {
-    platform,
-    release,
-    readFile: (path) => all[path],
-    readDirectory: (directory) => [
-      ...new Set(
-        Object.keys(all)
-          .filter((path) => all[path] !== undefined && path.startsWith(`${directory}/`))
-          .map((path) => path.slice(directory.length + 1).split('/')[0] ?? ''),
-      ),
-    ],
-  };
-}
-
-const empty = (): Promise<Ipvs> => Promise.resolve(memoryIpvs());
-
-/** IPVS with these services in it: the service, and destinations as `192.0.2.1:80 masq`. */
-function holding(
-  servers: Readonly<Record<string, readonly string[]>>,
-  persistence?: { readonly timeout: number },
-): () => Promise<Ipvs> {
-  return async () => {
-    const client = memoryIpvs();
-    for (const [id, destinations] of Object.entries(servers)) {
-      const [, protocol, address = '', port] = /^(tcp|udp):\/\/(.*):(\d+)$/.exec(id) ?? [];
-      const key = {
-        protocol: protocol === 'udp' ? 'udp' : 'tcp',
-        address: address.replace(/[[\]]/g, ''),
-        port: Number(port),
-      } as const;
-      await client.addService({ ...key, ...(persistence === undefined ? {} : { persistence }) });
-      for (const text of destinations) {
-        const [host = '', forward] = text.split(' ');
-        await client.addDestination(key, {
-          address: host,
-          port: key.port,
-          forward: forward === 'route' ? 'route' : 'masq',
-        });
-      }
-    }
-    return client;
-  };
-}
-
-function failing(code: string, message: string, errno?: number): () => Promise<Ipvs> {
-  return () => Promise.reject(new IpvsError(message, { code, operation: 'open', errno }));
-}
 
 /** What was found that is not as it should be, as `status id`. */
 function trouble(checks: readonly Check[]): string[] {
@@ -267,6 +198,7 @@ describe('kernel settings', () => {
     ['conn_reuse_mode 1 with conntrack', '5.4.0', { conn_reuse_mode: '1', conntrack: '1' }, true],
     ['conn_reuse_mode 1 without conntrack', '5.4.0', { conn_reuse_mode: '1' }, false],
     ['conn_reuse_mode 0', '5.4.0', { conn_reuse_mode: '0', conntrack: '1' }, true],
+    ['conn_reuse_mode 1 with conntrack', '5.8.9', { conn_reuse_mode: '1', conntrack: '1' }, true],
     ['conn_reuse_mode 1 with conntrack', '5.9.0', { conn_reuse_mode: '1', conntrack: '1' }, false],
     ['conn_reuse_mode 0', '5.9.0', { conn_reuse_mode: '0' }, true],
   ])('%s on %s: %j', async (_name, release, values, warns) => {

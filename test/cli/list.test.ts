@@ -59,6 +59,25 @@ describe('ipvs list', () => {
     );
   });
 
+  it('sorts ports, marks and addresses as numbers, whatever their bytes', async () => {
+    const shell = new Shell();
+    const ids = [
+      'tcp://9.0.0.1:80',
+      'tcp://10.0.0.1:443',
+      'tcp://10.0.0.1:512',
+      'tcp://200.0.0.1:80',
+      'udp://9.0.0.1:80',
+      'tcp://[9::1]:80',
+      'tcp://[2001:db8::1]:80',
+      'fwmark:255',
+      'fwmark:256',
+      'fwmark6:1',
+    ];
+    for (const id of [...ids].reverse()) await shell.ok(`service add ${id}`);
+    const shown = (await shell.ok('list')).trimEnd().split('\n').slice(1);
+    expect(shown.map((line) => line.split(' ')[0])).toEqual(ids);
+  });
+
   it('shows one service alone', async () => {
     expect(await (await furnished()).ok('list tcp://10.0.0.1:443')).toBe(
       [

@@ -2,6 +2,7 @@ import { IpvsError } from '../../lib/errors';
 import { count } from '../../lib/cli/numbers';
 import { lines, type Table } from '../../lib/cli/table';
 import { explainError } from '../../lib/cli/words';
+import { memoryIpvs } from '../../lib/memory';
 import { Shell } from './shell';
 
 const tty = { stdin: true, stdout: true, stderr: true };
@@ -36,6 +37,17 @@ describe.each([
       stdout: '',
       stderr: `ipvs ${command}: this cannot be undone and there is no terminal to ask on: give --yes\n`,
     });
+    expect(await untouched(shell)).toBe(true);
+  });
+
+  it.each([
+    { ...tty, stdin: false },
+    { ...tty, stderr: false },
+  ])('refuses when one end of the terminal is elsewhere: %j', async (isTTY) => {
+    const shell = await withService();
+    shell.isTTY = isTTY;
+    shell.stdin = 'y\n';
+    expect((await shell.type(command)).status).toBe(2);
     expect(await untouched(shell)).toBe(true);
   });
 
@@ -125,15 +137,35 @@ describe('ipvs daemon', () => {
   });
 });
 
+describe('a run', () => {
+  it.each(['list', 'service add tcp://10.0.0.1:0', 'service delete tcp://10.0.0.9:80'])(
+    'closes what it opened: %s',
+    async (line) => {
+      const client = memoryIpvs();
+      await new Shell(() => Promise.resolve(client)).type(line);
+      expect(client.closed).toBe(true);
+    },
+  );
+});
+
 describe('ipvs lab', () => {
   it('hands its words on, options of the other command with them, and gives its status', async () => {
     const shell = new Shell();
     const words = ['--mem', '1G', '--', 'ls', '--quiet', '-h', '--', '--netns'];
     expect(await shell.words(['lab', ...words])).toEqual({ status: 7, stdout: '', stderr: '' });
     await shell.words(['lab', 'ipvs', 'list', '--output', 'json']);
+    await shell.words(['lab', 'ls', '--', '-x', 'y']);
     await shell.words(['lab', '--help']);
     await shell.words(['lab']);
-    expect(shell.labs).toEqual([words, ['ipvs', 'list', '--output', 'json'], ['--help'], []]);
+    await shell.words(['--quiet', 'lab', '--', '-x']);
+    expect(shell.labs).toEqual([
+      words,
+      ['ipvs', 'list', '--output', 'json'],
+      ['ls', '--', '-x', 'y'],
+      ['--help'],
+      [],
+      ['--', '-x'],
+    ]);
   });
 });
 
