@@ -21,6 +21,8 @@ class AttributeReader {
   // Marks what is being read as senseless, for rules that only the caller knows.
   void Fail() { ok_ = false; }
 
+  // The bytes of the attribute, whatever they are.
+  Bytes value() const { return value_; }
   // Without the nested and byte-order flags.
   uint16_t type() const { return type_; }
   uint8_t U8() { return Read<uint8_t>(); }
