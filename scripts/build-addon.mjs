@@ -15,7 +15,9 @@ if (built.status === 0) {
 } else {
   process.stdout.write(built.stdout ?? '');
   process.stderr.write(built.stderr ?? '');
-  console.error(`The addon was not built: node-gyp ended with ${built.error?.message ?? built.signal ?? built.status}.`);
+  console.error(
+    `The addon was not built: node-gyp ended with ${built.error?.message ?? built.signal ?? built.status}.`,
+  );
   console.error('It needs g++ 12, make, python3, pkg-config, libnl-3-dev and libnl-genl-3-dev.');
   process.exitCode = 1;
 }

@@ -17,7 +17,9 @@ const { error, status } = spawnSync('clang-format', [...mode, ...files], {
 });
 
 if (error?.code === 'ENOENT') {
-  console.error('clang-format is not installed, so native/ was not checked: apt-get install clang-format');
+  console.error(
+    'clang-format is not installed, so native/ was not checked: apt-get install clang-format',
+  );
 } else if (status !== 0) {
   console.error('native/ is not formatted: node scripts/clang-format.mjs --fix');
 }
