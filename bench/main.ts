@@ -1,0 +1,111 @@
+// `npm run bench`: boots a kernel of its own for the run, has everybody do the same work in it, and says how they compare.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Order } from './inside';
+import { compileFloor, program, RESULTS, ROOT, SCRATCH, tableFile } from './places';
+import { report, targets } from './report';
+import type { Inside, Pure, Results } from './results';
+import { saveFormat, servers } from './workload';
+
+const PARTS = ['add', 'read', 'hold', 'memory', 'pure'];
+const USAGE = `Usage: npm run bench -- [--quick] [--only ${PARTS.join('|')}] [--here]
+  --quick   1000 services instead of 1000 and 10000, and fewer rounds
+  --only    one part of it
+  --here    on this machine's own kernel, in network namespaces of their own, instead of in the lab`;
+
+interface Options {
+  readonly quick: boolean;
+  readonly here: boolean;
+  readonly only: string | undefined;
+}
+
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      quick: { type: 'boolean', default: false },
+      here: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const { quick, here, only, help } = values;
+  if (help) {
+    console.log(USAGE);
+    process.exit(0);
+  }
+  if (only !== undefined && !PARTS.includes(only)) {
+    throw new TypeError(`--only ${only}: there are ${PARTS.join(', ')}`);
+  }
+  return { quick, here, only };
+}
+
+/** Runs a command with our terminal; `output` returns what it prints instead. */
+function run(command: readonly string[], output = false): string {
+  const [file = '', ...args] = command;
+  const { status, stdout } = spawnSync(file, args, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', output ? 'pipe' : 'inherit', 'inherit'],
+  });
+  if (status !== 0) throw new Error(`it ended with ${status}: ${command.join(' ')}`);
+  return output ? stdout : '';
+}
+
+// The lab is two processes that take turns. On one processor that costs a switch, on two often a wake-up besides, some
+// ten times dearer: left to chance, it makes one run in three several times slower than the others.
+function pinned(command: readonly string[]): readonly string[] {
+  const last = String(os.cpus().length - 1);
+  const works = spawnSync('taskset', ['-c', last, 'true']).status === 0;
+  return works ? ['taskset', '-c', last, ...command] : command;
+}
+
+function measureInside({ quick, here, only }: Options): Inside {
+  const sizes = quick ? [1_000] : [1_000, 10_000];
+  for (const size of sizes) writeFileSync(tableFile(size), saveFormat(servers(size)));
+  const order: Order = {
+    sizes,
+    rounds: quick ? 5 : 7,
+    openings: quick ? 1_000 : 10_000,
+    changes: quick ? 100_000 : 1_000_000,
+    only,
+    output: path.join(SCRATCH, 'inside.json'),
+  };
+  const bench = [process.execPath, '--expose-gc', program('inside'), JSON.stringify(order)];
+  const lab = [process.execPath, path.join(ROOT, 'scripts', 'lab.mjs'), '--mem', '3G', '--'];
+  run(here ? bench : pinned([...lab, ...bench]));
+  return JSON.parse(readFileSync(order.output, 'utf8')) as Inside;
+}
+
+function nothingInside(): Inside {
+  const about = { kernel: os.release(), cpus: os.cpus().length, node: process.version };
+  return { ...about, tasks: [], holding: [], keeping: [], weights: [] };
+}
+
+function main(): void {
+  const options = readOptions();
+  compileFloor();
+  const inside = options.only === 'pure' ? nothingInside() : measureInside(options);
+  const pure =
+    options.only === undefined || options.only === 'pure'
+      ? (JSON.parse(run([process.execPath, '--expose-gc', program('pure')], true)) as Pure[])
+      : [];
+  const results: Results = {
+    ...inside,
+    date: new Date().toISOString(),
+    lab: !options.here,
+    cpu: os.cpus()[0]?.model ?? 'unknown',
+    hostCpus: os.cpus().length,
+    pure,
+    targets: targets(inside, pure),
+  };
+  console.log(report(results));
+  mkdirSync(RESULTS, { recursive: true });
+  const file = path.join(RESULTS, `${results.date.replaceAll(':', '-')}.json`);
+  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
+  console.log(`\nAll figures: ${path.relative(process.cwd(), file)}`);
+}
+
+main();

@@ -1,0 +1,75 @@
+// What a run finds out, as it is written to bench/results/<date>.json.
+import type { Held, Times } from './measure';
+
+export interface Timed {
+  readonly name: string;
+  readonly times: Times;
+}
+
+/** The competitors at one task, the floor first. */
+export interface Task {
+  readonly task: 'add' | 'read';
+  readonly services: number;
+  readonly competitors: readonly Timed[];
+}
+
+/** How long the event loop was held while the library worked, and while the floor did the same work beside an idle loop. */
+export interface Holding {
+  readonly task: 'add' | 'read';
+  readonly services: number;
+  readonly library: readonly Held[];
+  readonly control: readonly Held[];
+}
+
+export interface Usage {
+  readonly descriptors: number;
+  readonly rss: number;
+  readonly heap: number;
+}
+
+/** Usage at equal distances while the same thing is done again and again. */
+export interface Keeping {
+  readonly name: string;
+  readonly count: number;
+  readonly usage: readonly Usage[];
+}
+
+/** Memory that competitors need for the table, in bytes. */
+export interface Weight {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** CPU of the JavaScript side alone, measured outside the lab with a kernel that answers at once. */
+export interface Pure {
+  readonly name: string;
+  /** Microseconds a change or row. */
+  readonly microseconds: number;
+  readonly held?: Held;
+}
+
+export interface Inside {
+  readonly kernel: string;
+  readonly cpus: number;
+  readonly node: string;
+  readonly tasks: Task[];
+  readonly holding: Holding[];
+  readonly keeping: Keeping[];
+  readonly weights: Weight[];
+}
+
+export interface Target {
+  readonly name: string;
+  readonly value: number;
+  readonly limit: string;
+  readonly met: boolean;
+}
+
+export interface Results extends Inside {
+  readonly date: string;
+  readonly lab: boolean;
+  readonly cpu: string;
+  readonly hostCpus: number;
+  readonly pure: readonly Pure[];
+  readonly targets: readonly Target[];
+}
