@@ -31,7 +31,7 @@ is<ServiceRef>('http://10.0.0.1:80');
 is<ServiceRef>('fwmark:seven');
 
 is<Destination>({ address: '192.0.2.10', port: 8080, weight: 0 });
-is<DestinationId>('192.0.2.10:8080');
+is<DestinationId>('[2001:db8::10]:8080');
 // @ts-expect-error a destination has a port
 is<DestinationId>('192.0.2.10');
 // @ts-expect-error no such forward method
