@@ -90,7 +90,7 @@ function main(): void {
   const inside = options.only === 'pure' ? nothingInside() : measureInside(options);
   const pure =
     options.only === undefined || options.only === 'pure'
-      ? (JSON.parse(run([process.execPath, '--expose-gc', program('pure')], true)) as Pure[])
+      ? (JSON.parse(run([process.execPath, program('pure')], true)) as Pure[])
       : [];
   const results: Results = {
     ...inside,

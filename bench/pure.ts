@@ -1,6 +1,6 @@
 // What needs no kernel, measured on the machine itself: the JavaScript side of the two tasks. Prints JSON.
 import { cannedKernel } from './canned';
-import { collectGarbage, cpuTimed, held, median, type Held } from './measure';
+import { cpuTimed, held, median, type Held } from './measure';
 import { DESTINATIONS, additions, servers } from './workload';
 import { internals } from './places';
 import type { Pure } from './results';
@@ -11,8 +11,6 @@ const ROUNDS = 15;
 async function repeat<T>(work: () => Promise<T>): Promise<T[]> {
   const found: T[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
-    // Each round pays for its own garbage, none for another's.
-    collectGarbage();
     const one = await work();
     if (round > 0) found.push(one);
   }

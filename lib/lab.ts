@@ -24,7 +24,9 @@ interface Request {
 }
 
 /** What is asked for, or the text that answers it. */
-function parse(argv: readonly string[]): Request | { readonly help: true } | { readonly wrong: string } {
+function parse(
+  argv: readonly string[],
+): Request | { readonly help: true } | { readonly wrong: string } {
   let memory = '2G';
   let run: Request['run'] = runInLab;
   let at = 0;

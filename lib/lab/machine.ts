@@ -12,7 +12,10 @@ export class LabError extends Error {
   readonly code: string | undefined;
   /** The end of what the lab's kernel said, when it stopped by itself. */
   readonly console: string | undefined;
-  constructor(message: string, details: { readonly code?: string; readonly console?: string } = {}) {
+  constructor(
+    message: string,
+    details: { readonly code?: string; readonly console?: string } = {},
+  ) {
     super(details.console ? `${message}\n${details.console}` : message);
     this.code = details.code;
     this.console = details.console;
@@ -126,7 +129,16 @@ const sources = path.join(__dirname, '..', '..', 'lib', 'lab');
 function compileXstate(directory: string): string | undefined {
   if (!/^flags\s*:.*\bamx_tile\b/m.test(fs.readFileSync('/proc/cpuinfo', 'utf8'))) return undefined;
   const library = path.join(directory, 'xstate.so');
-  const options = ['-O1', '-shared', '-fPIC', '-o', library, '-x', 'c', path.join(sources, 'xstate.c')];
+  const options = [
+    '-O1',
+    '-shared',
+    '-fPIC',
+    '-o',
+    library,
+    '-x',
+    'c',
+    path.join(sources, 'xstate.c'),
+  ];
   for (const compiler of ['cc', 'gcc', 'c++', 'clang']) {
     if (spawnSync(compiler, options, { stdio: 'ignore' }).status === 0) return library;
   }

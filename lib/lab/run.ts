@@ -6,7 +6,7 @@ import { getSystemErrorMap } from 'node:util';
 
 import { LabError, type Machine, labAvailable, makeMachine } from './machine';
 import { type LabStdio, type Streams, attachStreams, planStreams } from './streams';
-import { encodeFrame, frame, frameReader } from './wire';
+import { LineWriter, encodeFrame, frame, frameReader } from './wire';
 
 /** @public */
 export interface LabOptions {
@@ -134,13 +134,10 @@ function converse(
 ): Promise<LabResult> {
   const line = child.stdio[3] as Duplex;
   const tail = tailOf(child);
-  // Until the guest has set the line up, what it would read from it is anybody's guess.
-  const early: Buffer[] = [];
-  let ready = false;
-  const send = (bytes: Buffer): void => {
-    if (!ready) early.push(bytes);
-    else if (line.writable) line.write(bytes);
-  };
+  const writer = new LineWriter((bytes) => {
+    if (line.writable) line.write(bytes);
+  });
+  const send = writer.send.bind(writer);
   const attached = attachStreams(streams, send);
   const stopForwarding = options.forwardSignals
     ? forwardSignals((signal, toGroup) => {
@@ -178,24 +175,23 @@ function converse(
       frameReader((type, payload) => {
         if (type === frame.stdout || type === frame.stderr) {
           attached.write(type, payload);
+        } else if (type === frame.read) {
+          writer.wasRead(payload.readUInt32LE(0));
         } else if (type === frame.taken) {
           attached.inputTaken(payload.readUInt32LE(1));
         } else if (type === frame.closed) {
           attached.inputClosed();
         } else if (type === frame.ready) {
-          ready = true;
           clearTimeout(timer);
           // From here on the kernel needs nothing of it, and nobody can leave it behind.
           machine.dispose();
-          early.forEach(send);
+          writer.open();
         } else if (type === frame.failed) {
           reject(notStarted(payload.toString(), options));
         } else if (type === frame.exited) {
           const [status = 0, signal = 0] = payload;
           const result =
-            signal === 0
-              ? { status, signal: null }
-              : { status: null, signal: signalName(signal) };
+            signal === 0 ? { status, signal: null } : { status: null, signal: signalName(signal) };
           attached.flushed().then(() => {
             resolve(result);
           }, reject);

@@ -99,7 +99,11 @@ class Feed {
 
   #pump(): void {
     if (this.#stopped) return;
-    for (let next = this.#waiting[0]; next !== undefined && this.#room > 0; next = this.#waiting[0]) {
+    for (
+      let next = this.#waiting[0];
+      next !== undefined && this.#room > 0;
+      next = this.#waiting[0]
+    ) {
       const part = next.subarray(0, Math.min(this.#room, 65536));
       if (part.length > 0) this.#send(encodeFrame(frame.stdin, part));
       this.#room -= part.length;

@@ -3,7 +3,12 @@
  * endian) and a payload, over one serial line of the guest. guest.pl is the other end.
  *
  * A side sends at most `window` bytes of a stream beyond what the other has reported as taken, so a
- * stream that nobody reads never keeps a signal or another stream waiting behind it.
+ * stream that nobody reads never keeps a signal or another stream waiting behind it. It also keeps
+ * what is under way below a socket's buffer: the guest's serial driver then never has to wait.
+ *
+ * Towards the guest there is a second limit, `lineWindow` bytes of whatever kind that have not been
+ * read there: a full terminal buffer (4096 bytes) makes that driver (6.1, line_throttle) stop
+ * listening to its line for good.
  */
 
 /** @internal */
@@ -18,10 +23,13 @@ export const frame = {
   closed: 7, // stream: its reader is gone
   resized: 8, // rows, columns (uint16)
   signalled: 9, // signal, whether it goes to the whole process group
+  read: 10, // bytes of the line (uint32)
 } as const;
 
 /** @internal */
-export const window = 262144;
+export const window = 65536;
+
+const lineWindow = 3072;
 
 /** @internal */
 export function encodeFrame(type: number, payload: Uint8Array): Buffer {
@@ -75,4 +83,42 @@ export function frameReader(
     chunks.push(bytes.subarray(at));
     have = bytes.length - at;
   };
+}
+
+/**
+ * The way to the guest, within `lineWindow`.
+ * @internal
+ */
+export class LineWriter {
+  readonly #write: (bytes: Buffer) => void;
+  #waiting: Buffer[] = [];
+  // Nothing before the guest has set the line up: what it would read is anybody's guess.
+  #room = 0;
+
+  constructor(write: (bytes: Buffer) => void) {
+    this.#write = write;
+  }
+
+  send(bytes: Buffer): void {
+    this.#waiting.push(bytes);
+    this.#pump();
+  }
+
+  open(): void {
+    this.wasRead(lineWindow);
+  }
+
+  wasRead(count: number): void {
+    this.#room += count;
+    this.#pump();
+  }
+
+  #pump(): void {
+    if (this.#room === 0 || this.#waiting.length === 0) return;
+    const bytes = Buffer.concat(this.#waiting);
+    const now = bytes.subarray(0, this.#room);
+    this.#waiting = now.length === bytes.length ? [] : [bytes.subarray(now.length)];
+    this.#room -= now.length;
+    this.#write(now);
+  }
 }
