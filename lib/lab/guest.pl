@@ -18,13 +18,14 @@ use constant {
     TIOCGPTN => 0x80045430, TIOCSPTLCK => 0x40045431,
     AF_INET => 2, SOCK_DGRAM => 2, SIOCSIFFLAGS => 0x8914, IFF_UP => 1,
     WNOHANG => 1, ENOENT => 2,
-    WINDOW => 65536,    # bytes of one stream that may be on their way, as in wire.ts
+    WINDOW => 65536,     # bytes of one stream that may be on their way, as in wire.ts
 };
 
 # Frame types, as in wire.ts.
 use constant {
     STDIN_DATA => 0, STDOUT_DATA => 1, STDERR_DATA => 2,
-    READY => 3, FAILED => 4, EXITED => 5, TAKEN => 6, CLOSED => 7, RESIZED => 8, SIGNALLED => 9, READ => 10,
+    READY => 3, FAILED => 4, EXITED => 5, TAKEN => 6, CLOSED => 7, RESIZED => 8, SIGNALLED => 9,
+    READ => 10,
 };
 
 # Here and at every ioctl, strings go through variables: perl hands them over as writable memory.
@@ -247,7 +248,8 @@ sub serve {
         $keys = undef if $last_typed && !length $typed && !$keyboard;
 
         if (vec $readable, fileno $wire, 1) {
-            my $count = sysread $wire, $arrived, 65536, length $arrived or power_off();
+            my $count = sysread $wire, $arrived, 65536, length $arrived;
+            power_off() unless $count;
             tell_host(READ, pack 'V', $count);
             while (length $arrived >= 5) {
                 my ($type, $length) = unpack 'C V', $arrived;
