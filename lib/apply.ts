@@ -41,7 +41,7 @@ export interface ApplyOptions {
 
 /** `apply` broken off half-way, by the signal, by closing, or by the socket: `outcomes` says what was done. @public */
 export class ApplyError extends IpvsError {
-  /** One for each change given, in order. */
+  /** One for each change that was read, in order; all of them, unless the signal came while they were being checked. */
   readonly outcomes: readonly Outcome[];
 
   constructor(message: string, details: IpvsErrorDetails, outcomes: readonly Outcome[]) {
@@ -69,17 +69,27 @@ export function* apply(
   }
   const { list, slices } = yield* encode(changes, signal);
   const outcomes: Outcome[] = [];
+  try {
+    yield* send(list, slices, outcomes, { onError, signal, progress });
+  } catch (error) {
+    throw brokenOff(error, list, outcomes);
+  }
+  return withRest(list, outcomes);
+}
+
+/** Sends the slices and adds the outcomes of each. */
+function* send(
+  list: readonly Change[],
+  slices: readonly Uint8Array[],
+  outcomes: Outcome[],
+  { onError, signal, progress }: { [K in keyof ApplyOptions]: ApplyOptions[K] | undefined },
+): Operation<void> {
   const turn = new Turn();
-  for (const slice of slices) {
-    let reply: ArrayBuffer;
-    try {
-      checkSignal(signal);
-      reply = yield { op: onError === 'stop' ? Op.applyUntilError : Op.apply, request: slice };
-    } catch (error) {
-      throw brokenOff(error, list, outcomes);
-    }
+  for (const request of slices) {
+    checkSignal(signal);
+    const reply = yield { op: onError === 'stop' ? Op.applyUntilError : Op.apply, request };
     turn.next();
-    const results = resultsOf(reply, slice.byteLength / SIZE);
+    const results = resultsOf(reply, request.byteLength / SIZE);
     for (const errno of results) {
       const change = list[outcomes.length] as Change;
       outcomes.push(errno === ENOBUFS ? yield* settle(change) : toOutcome(change, errno));
@@ -88,10 +98,19 @@ export function* apply(
         turn.next();
       }
     }
-    progress?.({ done: outcomes.length, total: list.length });
+    if (progress !== undefined) tell(progress, outcomes.length, list.length);
     if (onError === 'stop' && results.some((errno) => errno !== 0)) break;
   }
-  return withRest(list, outcomes);
+}
+
+function tell(progress: NonNullable<ApplyOptions['progress']>, done: number, total: number): void {
+  try {
+    progress({ done, total });
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    const words = `progress threw ${show(text)}: catch that in the callback`;
+    throw ipvsError('ERR_IPVS_INVALID', words, { operation: 'apply' }, undefined, error);
+  }
 }
 
 /** A change as a client's own methods take it: named by key or by id. */
@@ -149,7 +168,7 @@ function* encode(
     if (turn.over()) {
       yield 'pause';
       turn.next();
-      checkSignal(signal);
+      if (signal?.aborted === true) break;
     }
   }
   return { list, slices: slicesOf(blocks, list.length * SIZE) };

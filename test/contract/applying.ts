@@ -168,12 +168,46 @@ export function applying(here: Here, many: number): void {
     const error = await failureOf(
       here.client.apply([add(WEB)], { signal: AbortSignal.abort(new Error('no')) }),
     );
+    expect(error).toBeInstanceOf(ApplyError);
     expect(error).toMatchObject({
       code: 'ABORT_ERR',
       operation: 'apply',
       cause: { message: 'no' },
+      outcomes: [{ status: 'not tried' }],
     });
     expect(await here.client.services()).toEqual([]);
+  });
+
+  test('a signal while changes are still being read stops the reading', async () => {
+    const stop = new AbortController();
+    function* slow(): Generator<Change> {
+      for (const change of pairs(10_000)) {
+        const until = performance.now() + 1;
+        while (performance.now() < until);
+        stop.abort();
+        yield change;
+      }
+    }
+    const error = await failureOf(here.client.apply(slow(), { signal: stop.signal }));
+    expect(error).toBeInstanceOf(ApplyError);
+    expect(error).toMatchObject({ code: 'ABORT_ERR', operation: 'apply' });
+    const { outcomes } = error as ApplyError;
+    expect(outcomes.length).toBeLessThan(1000);
+    expect(new Set(statuses(outcomes))).toEqual(new Set(['not tried']));
+    expect(await here.client.services()).toEqual([]);
+  });
+
+  test('a callback that throws stops the rest, and the error tells what was done', async () => {
+    const error = await failureOf(
+      here.client.apply(pairs(3000), {
+        progress: () => {
+          throw new RangeError('full');
+        },
+      }),
+    );
+    expect((error as Error).message).toMatch(/progress threw "full": catch that in the callback/);
+    expect((error as Error).cause).toBeInstanceOf(RangeError);
+    await expectBrokenOff(here, error, 'ERR_IPVS_INVALID', 3000);
   });
 
   test('a signal in the middle stops the rest, and the error tells what was done', async () => {
