@@ -13,6 +13,9 @@ import {
   failureOf,
 } from './contract/kit';
 
+// Everything here is quick, but other work on the machine may not be.
+jest.setTimeout(30_000);
+
 const equipped = (): MemoryKernel =>
   new MemoryKernel({
     interfaces: [

@@ -18,6 +18,8 @@ const VIEWS = [
   '-L --timeout',
 ];
 
+jest.setTimeout(60_000);
+
 let ours: Namespace;
 let theirs: Namespace;
 let client: Ipvs;
