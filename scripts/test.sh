@@ -75,7 +75,15 @@ began=$SECONDS
 for stage in "${stages[@]}"; do
   printf '\n== %s\n' "$stage"
   start=$SECONDS
-  if ! ("$stage"); then
+  # Not as a condition: bash would then go on after the first command that fails.
+  set +e
+  (
+    set -e
+    "$stage"
+  )
+  status=$?
+  set -e
+  if [ "$status" -ne 0 ]; then
     printf '== %s failed after %d s\n' "$stage" $((SECONDS - start)) >&2
     count || true
     exit 1
