@@ -45,7 +45,7 @@ prebuild() {
 package() { bash scripts/test-package.sh; }
 # In the lab, or on this machine's own kernel where that has IPVS; either way in network namespaces of their own.
 kernel() {
-  jest_in_lab=(node_modules/.bin/jest --ci --json "--outputFile=$results/kernel.json" --selectProjects kernel --runInBand)
+  jest_in_lab=(node_modules/.bin/jest --ci --json "--outputFile=$results/kernel.json" --selectProjects kernel --runInBand --testTimeout=180000)
   PREBUILDS_ONLY='' node dist/cli/main.js lab --where-possible --mem 4G -- "${jest_in_lab[@]}"
 }
 
