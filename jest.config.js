@@ -2,6 +2,7 @@
 // Two projects: `unit` runs anywhere; `kernel` needs IPVS and so runs inside the lab (npm run test:kernel).
 const common = {
   testEnvironment: 'node',
+  modulePathIgnorePatterns: ['<rootDir>/native/build', '<rootDir>/build/'],
   transform: {
     '\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/test/tsconfig.json' }],
   },
