@@ -50,8 +50,8 @@ export class ApplyError extends IpvsError {
   }
 }
 
-/** Changes sent in one call over the border. */
-const SLICE = 512;
+/** Changes sent in one call over the border: some milliseconds of work, so that the way there and back does not count. */
+const SLICE = 2048;
 const SIZE = LAYOUT.ChangeRecord.size;
 const KEY = LAYOUT.ServiceKey;
 const ENOBUFS = 105;

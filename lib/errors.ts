@@ -46,11 +46,11 @@ export class IpvsError extends Error {
   /** Stable; test this, never the message. */
   readonly code: IpvsErrorCode;
   /** The kernel's error number, where the kernel (or the system below us) answered with one. */
-  readonly errno?: number;
+  declare readonly errno?: number;
   /** What was asked, such as `addDestination`. */
   readonly operation: string;
-  readonly service?: ServiceKey;
-  readonly destination?: DestinationKey;
+  declare readonly service?: ServiceKey;
+  declare readonly destination?: DestinationKey;
 
   constructor(message: string, details: IpvsErrorDetails) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });

@@ -55,7 +55,7 @@ const WORDS: Readonly<Record<string, Words>> = {
     if (operation === 'addDestination' || operation === 'setDestination') {
       return isMixed(request)
         ? "the kernel takes no destination of another family while a sync daemon runs: stop the daemon, or use an address of the service's family"
-        : 'the kernel takes only addresses of one host here (no broadcast, multicast or link-local ones): use another address';
+        : 'the kernel takes only addresses of one host here (no broadcast, multicast or link-local ones), and none in a namespace whose lo is down: use another address, or ip link set lo up';
     }
     if (operation === 'startDaemon') {
       return 'the kernel runs no sync daemon while some destination is of another family than its service: remove that destination, or check the settings';

@@ -77,7 +77,7 @@ export function whyNotLoaded(message: string): string {
     return `${missing[1] ?? 'libnl'} is not installed: on Debian and Ubuntu: apt-get install libnl-genl-3-200; on Fedora and RHEL: dnf install libnl3; on Alpine: apk add libnl3`;
   }
   const build =
-    'npm rebuild ipvs --build-from-source (wants g++, pkg-config, libnl-3-dev and libnl-genl-3-dev)';
+    'npm explore ipvs -- node-gyp rebuild (wants g++, make, python3, pkg-config, libnl-3-dev and libnl-genl-3-dev)';
   if (message.includes('No native build was found')) {
     const where = [
       process.arch,

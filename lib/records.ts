@@ -17,7 +17,7 @@ import type {
   Timeouts,
   Tunnel,
 } from './model';
-import { flagBits, flagsOf, type FullDestination, type FullService } from './settings';
+import { flagBits, flagsOf, NO_TUNNEL, type FullDestination, type FullService } from './settings';
 
 /** Kernel commands that a change can carry (`IPVS_CMD_*`). */
 export const Command = {
@@ -278,7 +278,7 @@ export function keyOnly(key: FullDestination['key']): FullDestination {
     weight: 0,
     upperThreshold: 0,
     lowerThreshold: 0,
-    tunnel: { type: 'ipip', port: 0, checksum: false },
+    tunnel: NO_TUNNEL,
   };
 }
 

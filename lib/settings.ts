@@ -317,8 +317,11 @@ function toForward(value: unknown): Forward {
   throw new InvalidInput(`forward: ${show(value)} ${why}: use 'masq', 'route' or 'tunnel'`);
 }
 
+/** What the kernel keeps for a destination whose forward method is not `tunnel`. */
+export const NO_TUNNEL = { type: 'ipip', port: 0, checksum: false } as const;
+
 function toTunnel(value: unknown, forward: Forward): FullDestination['tunnel'] {
-  if (value === undefined) return { type: 'ipip', port: 0, checksum: false };
+  if (value === undefined) return NO_TUNNEL;
   const tunnel = toRecord('tunnel', value);
   onlyNames('tunnel', tunnel, ['type', 'port', 'checksum']);
   if (forward !== 'tunnel') {

@@ -99,14 +99,14 @@ test('bad input is refused before the addon is called', async () => {
 test('a large apply goes out in slices, each with its progress', async () => {
   const handle = new ScriptedHandle((_, request) => results(request, () => 0));
   const seen: number[] = [];
-  const outcomes = await new Client(handle).apply(adds(1200), {
+  const outcomes = await new Client(handle).apply(adds(5000), {
     progress: ({ done, total }) => seen.push(done, total),
   });
   expect(handle.calls.map(({ bytes }) => bytes / LAYOUT.ChangeRecord.size)).toEqual([
-    512, 512, 176,
+    2048, 2048, 904,
   ]);
-  expect(seen).toEqual([512, 1200, 1024, 1200, 1200, 1200]);
-  expect(outcomes.map(({ status }) => status)).toEqual(Array(1200).fill('done'));
+  expect(seen).toEqual([2048, 5000, 4096, 5000, 5000, 5000]);
+  expect(outcomes.map(({ status }) => status)).toEqual(Array(5000).fill('done'));
 });
 
 test('an empty apply does nothing', async () => {
@@ -152,8 +152,10 @@ test('what was not tried after an error says so', async () => {
   const handle = new ScriptedHandle((_, request) =>
     results(request, (row) => (row < 3 ? 0 : row === 3 ? 17 : -1)),
   );
-  const outcomes = await new Client(handle).apply(adds(600), { onError: 'stop' });
-  expect(handle.calls).toEqual([{ op: Op.applyUntilError, bytes: 512 * LAYOUT.ChangeRecord.size }]);
+  const outcomes = await new Client(handle).apply(adds(2500), { onError: 'stop' });
+  expect(handle.calls).toEqual([
+    { op: Op.applyUntilError, bytes: 2048 * LAYOUT.ChangeRecord.size },
+  ]);
   expect(outcomes.slice(0, 5).map(({ status }) => status)).toEqual([
     'done',
     'done',
@@ -161,8 +163,8 @@ test('what was not tried after an error says so', async () => {
     'failed',
     'not tried',
   ]);
-  expect(outcomes).toHaveLength(600);
-  expect(outcomes[599]?.status).toBe('not tried');
+  expect(outcomes).toHaveLength(2500);
+  expect(outcomes[2499]?.status).toBe('not tried');
   expect(outcomes[3]?.error).toMatchObject({ code: 'EEXIST', operation: 'addService' });
 });
 
@@ -173,7 +175,7 @@ test('an abort between two slices says what was done', async () => {
     return results(request, () => 0);
   });
   const error: unknown = await new Client(handle)
-    .apply(adds(1200), { signal: stop.signal })
+    .apply(adds(5000), { signal: stop.signal })
     .catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(ApplyError);
   expect(error).toMatchObject({
@@ -182,10 +184,10 @@ test('an abort between two slices says what was done', async () => {
     cause: { message: 'enough' },
   });
   expect((error as Error).message).toMatch(
-    /512 of 1200 changes were done, 0 failed, 688 were not tried/,
+    /2048 of 5000 changes were done, 0 failed, 2952 were not tried/,
   );
   expect((error as ApplyError).outcomes.filter(({ status }) => status === 'done')).toHaveLength(
-    512,
+    2048,
   );
   expect(handle.calls).toHaveLength(1);
 });
@@ -197,10 +199,12 @@ test('a failure of the socket in the middle says what was done', async () => {
     return results(request, () => 0);
   });
   const error: unknown = await new Client(handle)
-    .apply(adds(1200))
+    .apply(adds(5000))
     .catch((reason: unknown) => reason);
   expect(error).toMatchObject({ code: 'ENOMEM', operation: 'apply' });
-  expect((error as ApplyError).outcomes.map(({ status }) => status).indexOf('not tried')).toBe(512);
+  expect((error as ApplyError).outcomes.map(({ status }) => status).indexOf('not tried')).toBe(
+    2048,
+  );
 });
 
 // An answer that was lost: the kernel may or may not have done the change.

@@ -196,7 +196,9 @@ export function makeMachine(kernel: string, memory: string, job: Buffer): Machin
         'con=null',
         'ssl=null',
         'con0=null,fd:1',
-        'con1=fd:3',
+        // Two, so that our end's going is an end of file there: with words of the guest unread in it
+        // it would be an error, which the kernel does not take for a hang-up.
+        'con1=fd:3,fd:4',
         'quiet',
         // Seven tenths of the boot were spent choosing a RAID algorithm and timing a delay loop.
         'initcall_blacklist=raid6_select_algo',

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
-import type { Duplex } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { getSystemErrorMap } from 'node:util';
 
 import { LabError, type Machine, labAvailable, makeMachine } from './machine';
@@ -132,10 +132,11 @@ function converse(
   options: LabOptions,
   streams: Streams,
 ): Promise<LabResult> {
-  const line = child.stdio[3] as Duplex;
+  const toGuest = child.stdio[3] as Writable;
+  const fromGuest = child.stdio[4] as Readable;
   const tail = tailOf(child);
   const writer = new LineWriter((bytes) => {
-    if (line.writable) line.write(bytes);
+    if (toGuest.writable) toGuest.write(bytes);
   });
   const send = writer.send.bind(writer);
   const attached = attachStreams(streams, send);
@@ -169,8 +170,9 @@ function converse(
         `the lab's kernel stopped before the command ended (${signal ?? `status ${status ?? ''}`})`,
       );
     });
-    line.on('error', () => undefined); // 'close' tells more
-    line.on(
+    toGuest.on('error', () => undefined); // 'close' tells more
+    fromGuest.on('error', () => undefined);
+    fromGuest.on(
       'data',
       frameReader((type, payload) => {
         if (type === frame.stdout || type === frame.stderr) {
@@ -230,7 +232,7 @@ export async function runInLab(options: LabOptions): Promise<LabResult> {
       env: machine.env,
       // A group of its own: Ctrl-C at the terminal is for the command, not for its kernel.
       detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
     });
     return await converse(child, machine, options, streams);
   } finally {

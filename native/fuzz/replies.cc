@@ -10,6 +10,7 @@
 #include <deque>
 
 #include "../test/replies.h"
+#include "../test/room.h"
 #include "check.h"
 #include "socket.h"
 
@@ -65,8 +66,7 @@ class FuzzedKernel : public Transport {
   void Fill(mmsghdr* out, std::vector<uint8_t> bytes, uint8_t flags) const {
     if (flags & kOurs) Adopt(&bytes);
     const iovec& room = *out->msg_hdr.msg_iov;
-    const size_t size = std::min(room.iov_len, bytes.size());
-    if (size > 0) std::memcpy(room.iov_base, bytes.data(), size);
+    const size_t size = FillRoom(room, bytes);
     out->msg_len = static_cast<unsigned>(size);
     out->msg_hdr.msg_flags = (flags & kTruncated) ? MSG_TRUNC : 0;
     sockaddr_nl sender = {};

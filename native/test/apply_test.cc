@@ -164,6 +164,15 @@ TEST_F(ApplyTest, FailsWhenAnAnswerMakesNoSense) {
   EXPECT_EQ(failure_.err, EBADMSG);
 }
 
+TEST_F(ApplyTest, FailsWhenAnAnswerIsToAChangeThatWasNotSentYet) {
+  kernel_.send_capacity = 1500;
+  kernel_.reply = [](const Request& request) {
+    return Datagrams{{Answer(request.sequence() + 50, 0)}};
+  };
+  Apply(Changes(100));
+  EXPECT_EQ(failure_.err, EBADMSG);
+}
+
 TEST_F(ApplyTest, TimesOut) {
   kernel_.reply = [](const Request&) { return Datagrams{}; };
   Apply(Changes(2));

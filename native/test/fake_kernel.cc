@@ -2,11 +2,11 @@
 
 #include <linux/genetlink.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "replies.h"
+#include "room.h"
 
 namespace ipvs {
 namespace {
@@ -64,8 +64,7 @@ class FakeKernel::Pipe : public Transport {
  private:
   static void Fill(mmsghdr* out, const Datagram& datagram) {
     const iovec& room = *out->msg_hdr.msg_iov;
-    const size_t size = std::min(room.iov_len, datagram.bytes.size());
-    if (size > 0) std::memcpy(room.iov_base, datagram.bytes.data(), size);
+    const size_t size = FillRoom(room, datagram.bytes);
     out->msg_len = static_cast<unsigned>(size);
     const bool cut = datagram.truncated || size < datagram.bytes.size();
     out->msg_hdr.msg_flags = cut ? MSG_TRUNC : 0;

@@ -153,15 +153,15 @@ export function applying(here: Here, many: number): void {
 
   test('progress is told after each slice', async () => {
     const seen: number[] = [];
-    await here.client.apply(pairs(2000), {
+    await here.client.apply(pairs(6000), {
       progress: ({ done, total }) => {
-        expect(total).toBe(2000);
+        expect(total).toBe(6000);
         seen.push(done);
       },
     });
     expect(seen.length).toBeGreaterThan(2);
     expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b));
-    expect(seen.at(-1)).toBe(2000);
+    expect(seen.at(-1)).toBe(6000);
   });
 
   test('a signal that is up already stops everything', async () => {
