@@ -40,14 +40,18 @@ unit() { jest unit --selectProjects unit; }
 # Again with the addon that would be published, so that a local build cannot hide a broken one.
 prebuild() {
   node scripts/prebuild.mjs
-  PREBUILDS_ONLY=1 jest prebuild --selectProjects unit --testPathPatterns 'test/(records|loader)\.test\.ts'
+  PREBUILDS_ONLY=1 jest prebuild --selectProjects unit --testPathPatterns 'test/records\.test\.ts'
+  PREBUILDS_ONLY=1 in_kernel prebuild-kernel --testPathPatterns 'test/kernel/transcripts\.test\.ts'
 }
 package() { bash scripts/test-package.sh; }
 # In the lab, or on this machine's own kernel where that has IPVS; either way in network namespaces of their own.
-kernel() {
-  jest_in_lab=(node_modules/.bin/jest --ci --json "--outputFile=$results/kernel.json" --selectProjects kernel --runInBand --testTimeout=180000)
-  PREBUILDS_ONLY='' node dist/cli/main.js lab --where-possible --mem 4G -- "${jest_in_lab[@]}"
+in_kernel() { # NAME ARGUMENTS...
+  local name=$1
+  shift
+  node dist/cli/main.js lab --where-possible --mem 4G -- node_modules/.bin/jest --ci --json \
+    --outputFile="$results/$name.json" --selectProjects kernel --runInBand --testTimeout=180000 "$@"
 }
+kernel() { in_kernel kernel; }
 
 count() {
   node -e '

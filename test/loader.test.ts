@@ -135,8 +135,7 @@ describe('an addon that does not load', () => {
 
   // A file that cannot be opened hides the library, in a mount namespace that only the child is in.
   const hide = ['unshare', '--map-root-user', '--mount'] as const;
-  const canHide = spawnSync(hide[0], [...hide.slice(1), 'true']).status === 0;
-  (canHide ? test : test.skip)('libnl is missing', async () => {
+  test('libnl is missing', async () => {
     addon();
     const socket = path.join(folder, 'socket');
     const server = createServer();
