@@ -7,7 +7,8 @@ import { nodeHeaders } from './node-headers.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const nodeGyp = createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
 const headers = nodeHeaders();
-const args = ['rebuild', ...(headers === undefined ? [] : ['--nodedir', headers])];
+// Not `rebuild`, which takes the addon away from whoever is using it until the new one is there.
+const args = ['configure', 'build', ...(headers === undefined ? [] : ['--nodedir', headers])];
 const built = spawnSync(process.execPath, [nodeGyp, ...args], { cwd: root, encoding: 'utf8' });
 
 if (built.status === 0) {
