@@ -61,6 +61,10 @@ export async function weights(
 ): Promise<Weight[]> {
   return inNamespace(async (netns) => {
     using ipvs = openSync({ netns });
+    // A first time, so that code, caches and pools are there already.
+    ipvs.apply(changes);
+    ipvs.snapshot();
+    ipvs.flush();
     const before = usage().heap;
     const outcomes = ipvs.apply(changes);
     const between = usage().heap;

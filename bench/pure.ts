@@ -30,6 +30,7 @@ async function main(): Promise<void> {
   const middle = (stretches: Held[]): Held => ({
     longest: median(stretches.map(({ longest }) => longest)),
     p99: median(stretches.map(({ p99 }) => p99)),
+    collecting: median(stretches.map(({ collecting }) => collecting)),
   });
   const found: Pure[] = [
     {

@@ -45,7 +45,7 @@ export interface Pure {
   readonly name: string;
   /** Microseconds a change or row. */
   readonly microseconds: number;
-  readonly held?: Held;
+  readonly held: Held;
 }
 
 export interface Inside {
