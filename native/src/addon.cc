@@ -4,6 +4,8 @@
 #include <napi.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -48,26 +50,27 @@ Napi::Error ErrorOf(Napi::Env env, const Failure& failure) {
 
 void FreeBytes(napi_env, void* data, void*) { std::free(data); }
 
+Napi::Value CopyOf(Napi::Env env, ipvs::Bytes bytes) {
+  Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, bytes.size());
+  if (!bytes.empty()) std::memcpy(copy.Data(), bytes.data(), bytes.size());
+  return copy;
+}
+
 // Hands large replies over without copying them, where the runtime allows memory that is not its
-// own.
-Napi::Value ArrayBufferOf(Napi::Env env, ByteBuffer* bytes) {
+// own. Not for synchronous calls: such memory comes back only when the event loop turns, so a loop
+// of them would never see any of it again.
+Napi::Value Share(Napi::Env env, ByteBuffer* bytes) {
   constexpr size_t kWorthSharing = 4096;
   const size_t size = bytes->size();
-  if (size >= kWorthSharing) {
-    uint8_t* data = bytes->Release();
-    napi_value value;
-    const napi_status status =
-        napi_create_external_arraybuffer(env, data, size, FreeBytes, nullptr, &value);
-    if (status == napi_ok) return Napi::Value(env, value);
-    std::unique_ptr<uint8_t, void (*)(void*)> owner(data, std::free);
-    if (status != napi_no_external_buffers_allowed) throw Napi::Error::New(env);
-    Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, size);
-    std::memcpy(copy.Data(), data, size);
-    return copy;
-  }
-  Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, size);
-  if (size > 0) std::memcpy(copy.Data(), bytes->data(), size);
-  return copy;
+  if (size < kWorthSharing) return CopyOf(env, {bytes->data(), size});
+  std::unique_ptr<uint8_t, void (*)(void*)> data(bytes->Release(), std::free);
+  napi_value value;
+  const napi_status status =
+      napi_create_external_arraybuffer(env, data.get(), size, FreeBytes, nullptr, &value);
+  if (status == napi_no_external_buffers_allowed) return CopyOf(env, {data.get(), size});
+  if (status != napi_ok) throw Napi::Error::New(env);
+  data.release();
+  return Napi::Value(env, value);
 }
 
 // A promise that is settled once. When the environment is going down it cannot be, and says so.
@@ -195,7 +198,7 @@ class CallQueue : public std::enable_shared_from_this<CallQueue> {
         [connection = connection_, op, request, reply] {
           return connection->Execute(op, *request, reply.get());
         },
-        [reply](Napi::Env env) { return ArrayBufferOf(env, reply.get()); },
+        [reply](Napi::Env env) { return Share(env, reply.get()); },
         [queue = shared_from_this(), env](bool alive) { queue->Finish(env, alive); });
     running_ = true;
     task->Queue();
@@ -306,7 +309,7 @@ class Handle : public Napi::ObjectWrap<Handle> {
         queue_->closed() ? kClosed
                          : queue_->connection().Execute(arguments.op, arguments.request, &reply);
     if (failure) throw ErrorOf(info.Env(), failure);
-    return ArrayBufferOf(info.Env(), &reply);
+    return CopyOf(info.Env(), {reply.data(), reply.size()});
   }
 
   Napi::Value Close(const Napi::CallbackInfo& info) { return queue_->Close(info.Env()); }
