@@ -86,6 +86,7 @@ function nothingInside(): Inside {
 
 function main(): void {
   const options = readOptions();
+  const load = os.loadavg()[0] ?? 0;
   compileFloor();
   const inside = options.only === 'pure' ? nothingInside() : measureInside(options);
   const pure =
@@ -98,6 +99,7 @@ function main(): void {
     lab: !options.here,
     cpu: os.cpus()[0]?.model ?? 'unknown',
     hostCpus: os.cpus().length,
+    load,
     pure,
     targets: targets(inside, pure),
   };

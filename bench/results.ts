@@ -70,6 +70,8 @@ export interface Results extends Inside {
   readonly lab: boolean;
   readonly cpu: string;
   readonly hostCpus: number;
+  /** Of other programs: the load average of the minute before. */
+  readonly load: number;
   readonly pure: readonly Pure[];
   readonly targets: readonly Target[];
 }
