@@ -117,7 +117,29 @@ function makeDirectory(): string {
     (directory) => /^[\w./+@-]+$/.test(directory) && writable(directory),
   );
   if (base === undefined) throw new LabError('no temporary directory is writable: set TMPDIR');
-  return fs.mkdtempSync(path.join(base, 'ipvs-lab-'));
+  removeStale(base);
+  return fs.mkdtempSync(path.join(base, prefix));
+}
+
+const prefix = 'ipvs-lab-';
+
+/**
+ * A lab removes its directory once it has booted, at most a minute after making it, and its guest
+ * does when the host cannot any more. Only who is killed in the moment between making the directory
+ * and starting the kernel leaves one, for us to find.
+ */
+function removeStale(base: string): void {
+  for (const name of fs.readdirSync(base)) {
+    if (!name.startsWith(prefix)) continue;
+    const directory = path.join(base, name);
+    try {
+      const { mtimeMs, uid } = fs.lstatSync(directory);
+      if (uid !== process.getuid?.() || Date.now() - mtimeMs < 600_000) continue;
+      fs.rmSync(directory, { recursive: true, force: true });
+    } catch {
+      // Another lab was quicker.
+    }
+  }
 }
 
 const sources = path.join(__dirname, '..', '..', 'lib', 'lab');

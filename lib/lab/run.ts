@@ -108,14 +108,16 @@ function tailOf(child: ChildProcess): () => string {
       .join('\n');
 }
 
-/** Sends this process's signals on to the command once it runs; returns how to stop that. */
-function forwardSignals(send: (signal: number, toGroup: boolean) => void, terminal: boolean) {
+/** Sends this process's signals on to the command, once it runs; returns how to stop that. */
+function forwardSignals(writer: LineWriter, hasTerminal: boolean): () => void {
   const handlers = (['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP'] as const).map((name) => {
     // What a terminal sends reaches its whole foreground group. A shell on a terminal ignores
     // SIGTERM; that its terminal goes away it understands.
-    const hangUp = terminal && name === 'SIGTERM';
+    const hangUp = hasTerminal && name === 'SIGTERM';
+    const signal = os.constants.signals[hangUp ? 'SIGHUP' : name];
+    const toGroup = hangUp || name !== 'SIGTERM';
     const handler = (): void => {
-      send(os.constants.signals[hangUp ? 'SIGHUP' : name], hangUp || name !== 'SIGTERM');
+      writer.send(encodeFrame(frame.signalled, Buffer.of(signal, toGroup ? 1 : 0)));
     };
     process.on(name, handler);
     return [name, handler] as const;
@@ -125,26 +127,20 @@ function forwardSignals(send: (signal: number, toGroup: boolean) => void, termin
   };
 }
 
-/** Boots the machine and stays until the command has ended; killing is left to the caller. */
+/** Stays until the command has ended; killing the kernel is left to the caller. */
 function converse(
   child: ChildProcess,
   machine: Machine,
   options: LabOptions,
   streams: Streams,
+  writer: LineWriter,
 ): Promise<LabResult> {
   const toGuest = child.stdio[3] as Writable;
   const fromGuest = child.stdio[4] as Readable;
   const tail = tailOf(child);
-  const writer = new LineWriter((bytes) => {
-    if (toGuest.writable) toGuest.write(bytes);
+  const attached = attachStreams(streams, (bytes) => {
+    writer.send(bytes);
   });
-  const send = writer.send.bind(writer);
-  const attached = attachStreams(streams, send);
-  const stopForwarding = options.forwardSignals
-    ? forwardSignals((signal, toGroup) => {
-        send(encodeFrame(frame.signalled, Buffer.of(signal, toGroup ? 1 : 0)));
-      }, streams.keyboard !== undefined)
-    : undefined;
 
   let timer: NodeJS.Timeout | undefined;
   let onAbort: (() => void) | undefined;
@@ -187,7 +183,9 @@ function converse(
           clearTimeout(timer);
           // From here on the kernel needs nothing of it, and nobody can leave it behind.
           machine.dispose();
-          writer.open();
+          writer.open((bytes) => {
+            if (toGuest.writable) toGuest.write(bytes);
+          });
         } else if (type === frame.failed) {
           reject(notStarted(payload.toString(), options));
         } else if (type === frame.exited) {
@@ -203,7 +201,6 @@ function converse(
   }).finally(() => {
     clearTimeout(timer);
     if (onAbort !== undefined) options.signal?.removeEventListener('abort', onAbort);
-    stopForwarding?.();
     attached.detach();
   });
 }
@@ -224,9 +221,16 @@ export async function runInLab(options: LabOptions): Promise<LabResult> {
   if (options.command.length === 0) throw new LabError('the lab needs a command to run');
 
   const streams = planStreams(options.stdio ?? 'inherit');
-  const machine = makeMachine(kernel, options.memory ?? '2G', encodeJob(options, streams));
+  const job = encodeJob(options, streams);
+  const writer = new LineWriter();
+  // From before there is anything to leave behind.
+  const stopForwarding = options.forwardSignals
+    ? forwardSignals(writer, streams.keyboard !== undefined)
+    : undefined;
+  let machine: Machine | undefined;
   let child: ChildProcess | undefined;
   try {
+    machine = makeMachine(kernel, options.memory ?? '2G', job);
     child = spawn(machine.kernel, machine.args, {
       cwd: machine.directory,
       env: machine.env,
@@ -234,10 +238,11 @@ export async function runInLab(options: LabOptions): Promise<LabResult> {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
     });
-    return await converse(child, machine, options, streams);
+    return await converse(child, machine, options, streams, writer);
   } finally {
     if (child !== undefined) await ended(child);
-    machine.dispose();
+    machine?.dispose();
+    stopForwarding?.();
   }
 }
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import type * as tty from 'node:tty';
@@ -202,8 +203,12 @@ export function attachStreams(streams: Streams, send: (bytes: Buffer) => void): 
     keyboard?.setRawMode(false);
   };
   screen?.on('resize', onResize);
-  keyboard?.setRawMode(true);
-  if (keyboard !== undefined) process.once('exit', cook);
+  if (keyboard !== undefined) {
+    keyboard.setRawMode(true);
+    // Node's raw mode still turns \n into \r\n, and the guest's terminal has done that already.
+    spawnSync('stty', ['-opost'], { stdio: [keyboard, 'ignore', 'ignore'] });
+    process.once('exit', cook);
+  }
   const feed = input === undefined ? undefined : new Feed(input, send);
 
   return {

@@ -90,22 +90,19 @@ export function frameReader(
  * @internal
  */
 export class LineWriter {
-  readonly #write: (bytes: Buffer) => void;
   #waiting: Buffer[] = [];
-  // Nothing before the guest has set the line up: what it would read is anybody's guess.
-  #room = 0;
-
-  constructor(write: (bytes: Buffer) => void) {
-    this.#write = write;
-  }
+  #write: ((bytes: Buffer) => void) | undefined;
+  #room = lineWindow;
 
   send(bytes: Buffer): void {
     this.#waiting.push(bytes);
     this.#pump();
   }
 
-  open(): void {
-    this.wasRead(lineWindow);
+  /** Not before the guest has set the line up: what it would read is anybody's guess. */
+  open(write: (bytes: Buffer) => void): void {
+    this.#write = write;
+    this.#pump();
   }
 
   wasRead(count: number): void {
@@ -114,7 +111,7 @@ export class LineWriter {
   }
 
   #pump(): void {
-    if (this.#room === 0 || this.#waiting.length === 0) return;
+    if (this.#write === undefined || this.#room === 0 || this.#waiting.length === 0) return;
     const bytes = Buffer.concat(this.#waiting);
     const now = bytes.subarray(0, this.#room);
     this.#waiting = now.length === bytes.length ? [] : [bytes.subarray(now.length)];
