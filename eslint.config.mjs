@@ -14,7 +14,7 @@ const arrows = (files, ignores, group, message) => ({
   },
 });
 const ground = ['lib/{address,errors,model,lab}.ts'];
-const border = ['lib/{client,apply,operation,queries,records,native,memory,connections}.ts'];
+const border = ['lib/{client,apply,operation,queries,layout,records,native,memory,connections}.ts'];
 const commandOnly = ['./cli/*', '**/cli/*', 'commander', 'yaml', 'cli-table3'];
 
 export default defineConfig(
@@ -69,14 +69,14 @@ export default defineConfig(
   arrows(
     ['lib/*.ts'],
     [...border, ...ground],
-    ['./native', './records', ...commandOnly],
+    ['./native', './layout', './records', ...commandOnly],
     'the border is for the clients alone; the core needs no third-party module and knows no command',
   ),
   arrows(border, [], commandOnly, 'the core needs no third-party module and knows no command'),
   arrows(
     ['lib/cli/**'],
     [],
-    ['**/native', '**/records', '**/queries', '**/operation'],
+    ['**/native', '**/layout', '**/records', '**/queries', '**/operation'],
     'a command is a function of a client, a printer and options',
   ),
 );

@@ -5,7 +5,7 @@
 namespace ipvs {
 
 // The size and the field offsets of every record as JSON text, for the test that holds
-// lib/records.ts to records.h.
+// lib/layout.ts to records.h.
 std::string Layout();
 
 }  // namespace ipvs

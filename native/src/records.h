@@ -1,6 +1,6 @@
 // The packed records that cross the border between JavaScript and C++.
 //
-// JavaScript's side of the same layout is lib/records.ts; a test compares the two through Layout()
+// JavaScript's side of the same layout is lib/layout.ts; a test compares the two through Layout()
 // in records.cc. Everything is in host byte order except addresses, which are network order, IPv4
 // in the first four bytes and the rest zero. Ports and netmasks are plain numbers: the netlink
 // quirks of byte order end in wire.h.
