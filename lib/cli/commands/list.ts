@@ -2,7 +2,7 @@
 import type { Ipvs } from '../../client';
 import { serviceId } from '../../id';
 import type { ServiceKey, VirtualServerStatus } from '../../model';
-import { inOrder } from '../order';
+import { inOrder } from '../../order';
 import type { Printer } from '../printer';
 import { serverTable, type View } from '../views';
 

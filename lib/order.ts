@@ -1,15 +1,26 @@
 // The order in which things are listed: the same for the same table, whoever made it when.
-import { ADDRESS_BYTES, writeAddress } from '../address';
-import type { DestinationKey, Protocol, ServiceKey, VirtualServerStatus } from '../model';
+import { ADDRESS_BYTES, writeAddress } from './address';
+import type { DestinationKey, Protocol, ServiceKey } from './model';
 
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp', 'sctp'];
 
+/** A service with its destinations, whatever else is known of them. */
+type Server = ServiceKey & { readonly destinations: readonly DestinationKey[] };
+
 /** Services by family, protocol, address and port, then those by firewall mark; destinations by address and port. */
-export function inOrder(servers: readonly VirtualServerStatus[]): VirtualServerStatus[] {
-  return sortBy(servers, serviceRank).map((server) => ({
+export function inOrder<T extends Server>(servers: readonly T[]): T[] {
+  return sortServices(servers).map((server) => ({
     ...server,
-    destinations: sortBy(server.destinations, destinationRank),
+    destinations: sortDestinations(server.destinations),
   }));
+}
+
+export function sortServices<T extends ServiceKey>(services: readonly T[]): T[] {
+  return sortBy(services, serviceRank);
+}
+
+export function sortDestinations<T extends DestinationKey>(destinations: readonly T[]): T[] {
+  return sortBy(destinations, destinationRank);
 }
 
 // Ranks are bytes, made once for each thing: comparing addresses as text or signed numbers gets the order wrong.
@@ -35,6 +46,7 @@ function destinationRank(key: DestinationKey): Buffer {
 }
 
 function sortBy<T>(items: readonly T[], rank: (item: T) => Buffer): T[] {
+  if (items.length < 2) return [...items];
   return items
     .map((item) => ({ item, rank: rank(item) }))
     .sort((a, b) => Buffer.compare(a.rank, b.rank))
