@@ -72,6 +72,21 @@ export default defineConfig(
     ['./native', './layout', './records', ...commandOnly],
     'the border is for the clients alone; the core needs no third-party module and knows no command',
   ),
+  arrows(
+    ['lib/plan.ts', 'lib/plan/**'],
+    [],
+    [
+      './*',
+      '../*',
+      '!./plan',
+      ...['address', 'errors', 'id', 'ipvsadm-args', 'model', 'order', 'settings'].flatMap(
+        (name) => [`!./${name}`, `!../${name}`],
+      ),
+      ...['arrange', 'compare', 'options', 'servers', 'text'].map((name) => `!./${name}`),
+      '!./plan/*',
+    ],
+    'a plan is a pure function of two states',
+  ),
   arrows(border, [], commandOnly, 'the core needs no third-party module and knows no command'),
   arrows(
     ['lib/cli/**'],

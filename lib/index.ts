@@ -6,5 +6,16 @@
 export * from './model';
 export { IpvsError, type IpvsErrorCode, type IpvsErrorDetails } from './errors';
 export { ApplyError, type ApplyOptions, type Outcome } from './apply';
+export type { Backend } from './backend';
 export { open, openSync, type Ipvs, type IpvsSync, type OpenOptions } from './client';
 export { destinationId, destinationKey, serviceId, serviceKey } from './id';
+export {
+  plan,
+  type ChangeKind,
+  type Conflict,
+  type Draining,
+  type LeavingDestination,
+  type Plan,
+  type PlanJson,
+  type PlanOptions,
+} from './plan';

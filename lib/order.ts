@@ -9,22 +9,14 @@ type Server = ServiceKey & { readonly destinations: readonly DestinationKey[] };
 
 /** Services by family, protocol, address and port, then those by firewall mark; destinations by address and port. */
 export function inOrder<T extends Server>(servers: readonly T[]): T[] {
-  return sortServices(servers).map((server) => ({
+  return sortBy(servers, serviceRank).map((server) => ({
     ...server,
-    destinations: sortDestinations(server.destinations),
+    destinations: sortBy(server.destinations, destinationRank),
   }));
 }
 
-export function sortServices<T extends ServiceKey>(services: readonly T[]): T[] {
-  return sortBy(services, serviceRank);
-}
-
-export function sortDestinations<T extends DestinationKey>(destinations: readonly T[]): T[] {
-  return sortBy(destinations, destinationRank);
-}
-
-// Ranks are bytes, made once for each thing: comparing addresses as text or signed numbers gets the order wrong.
-function serviceRank(key: ServiceKey): Buffer {
+// Ranks are bytes, made once for each thing; comparing addresses as text or signed numbers gets the order wrong.
+export function serviceRank(key: ServiceKey): Buffer {
   const rank = Buffer.alloc(3 + ADDRESS_BYTES + 4);
   if ('fwmark' in key) {
     rank[0] = 1;
@@ -38,14 +30,14 @@ function serviceRank(key: ServiceKey): Buffer {
   return rank;
 }
 
-function destinationRank(key: DestinationKey): Buffer {
+export function destinationRank(key: DestinationKey): Buffer {
   const rank = Buffer.alloc(1 + ADDRESS_BYTES + 2);
   rank[0] = writeAddress(key.address, rank, 1) === 'ipv4' ? 0 : 1;
   rank.writeUInt16BE(key.port, 1 + ADDRESS_BYTES);
   return rank;
 }
 
-function sortBy<T>(items: readonly T[], rank: (item: T) => Buffer): T[] {
+export function sortBy<T>(items: readonly T[], rank: (item: T) => Buffer): T[] {
   if (items.length < 2) return [...items];
   return items
     .map((item) => ({ item, rank: rank(item) }))
