@@ -7,6 +7,8 @@
         'native/src/apply.cc',
         'native/src/attributes.cc',
         'native/src/channel.cc',
+        'native/src/connections.cc',
+        'native/src/conntable.cc',
         'native/src/netns.cc',
         'native/src/outbox.cc',
         'native/src/records.cc',

@@ -12,4 +12,7 @@ namespace ipvs {
 // here.
 Failure RunInNetns(const std::string& path, const std::function<Failure()>& fn);
 
+// The same, inside the namespace that `fd` is open on.
+Failure RunInNetns(int fd, const std::function<Failure()>& fn);
+
 }  // namespace ipvs

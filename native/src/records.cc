@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "connections.h"
 #include "layout.h"
 
 namespace ipvs {
@@ -85,6 +86,20 @@ std::string Layout() {
     AppendRecord(&json, "DaemonRecord", sizeof(Record),
                  {FIELD(state), FIELD(sync_id), FIELD(has), FIELD(group_family), FIELD(max_length),
                   FIELD(port), FIELD(ttl), FIELD(group), FIELD(interface)});
+  }
+  {
+    using Record = ConnectionQuery;
+    AppendRecord(
+        &json, "ConnectionQuery", sizeof(Record),
+        {FIELD(has), FIELD(source), FIELD(protocol), FIELD(service_protocol), FIELD(service_family),
+         FIELD(destination_family), FIELD(client_family), FIELD(client_prefix), FIELD(persistent),
+         FIELD(service_port), FIELD(destination_port), FIELD(service_address),
+         FIELD(destination_address), FIELD(client_address), FIELD(state)});
+  }
+  {
+    using Record = EngineRecord;
+    AppendRecord(&json, "EngineRecord", sizeof(Record),
+                 {FIELD(row), FIELD(offset), FIELD(length), FIELD(name)});
   }
   return json + "}";
 }

@@ -1,11 +1,14 @@
 #include "socket.h"
 
+#include <fcntl.h>
 #include <linux/genetlink.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <type_traits>
 
+#include "conntable.h"
 #include "kernel.h"
 #include "netns.h"
 #include "row_set.h"
@@ -94,14 +97,14 @@ bool ReadErrno(const Message& message, int* err) {
 Failure Connection::Open(const std::string& netns, int timeout, std::shared_ptr<Connection>* out) {
   std::unique_ptr<Transport> transport;
   if (Failure failure = RunInNetns(netns, [&] { return OpenNetlink(&transport); })) return failure;
-  auto connection = std::make_shared<Connection>(std::move(transport), timeout);
+  auto connection = std::make_shared<Connection>(std::move(transport), timeout, netns.empty());
   if (Failure failure = connection->Resolve()) return failure;
   *out = std::move(connection);
   return {};
 }
 
-Connection::Connection(std::unique_ptr<Transport> transport, int timeout)
-    : channel_(std::make_unique<Channel>(std::move(transport), timeout)) {}
+Connection::Connection(std::unique_ptr<Transport> transport, int timeout, bool is_own)
+    : channel_(std::make_unique<Channel>(std::move(transport), timeout)), is_own_(is_own) {}
 
 Failure Connection::Resolve() {
   constexpr Question kQuestion = {"family", GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_CMD_NEWFAMILY,
@@ -127,6 +130,46 @@ Failure Connection::Execute(Op op, Bytes request, ByteBuffer* reply) {
   if (channel_ == nullptr) return {"closed", EBADF};
   if (!IsWellFormed(op, request)) return kBadRequest;
   return Dispatch(op, request, reply);
+}
+
+Failure Connection::ReadConnections(const ConnectionQuery& query,
+                                    const std::atomic<bool>& canceled,
+                                    ConnectionColumns* columns) {
+  const char* path = nullptr;
+  switch (static_cast<ConnectionSource>(query.source)) {
+    case ConnectionSource::kTable:
+      path = "/proc/thread-self/net/ip_vs_conn";
+      break;
+    case ConnectionSource::kOrigin:
+      path = "/proc/thread-self/net/ip_vs_conn_sync";
+      break;
+  }
+  if (path == nullptr) return kBadRequest;
+  int fd = -1;
+  if (Failure failure = OpenConnections(path, &fd)) return failure;
+  const Failure failure = ipvs::ReadConnections(fd, query, canceled, columns);
+  close(fd);
+  return failure;
+}
+
+// The file stays open on its namespace wherever it is read.
+Failure Connection::OpenConnections(const char* path, int* fd) {
+  const auto open_here = [&]() -> Failure {
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    return *fd < 0 ? Failure{"connections", errno} : Failure{};
+  };
+  int netns = -1;
+  {
+    const std::lock_guard<std::mutex> turn(mutex_);
+    if (channel_ == nullptr) return {"closed", EBADF};
+    // Entering a namespace takes more privileges than being in it.
+    if (is_own_) return open_here();
+    netns = channel_->transport().OpenNamespace();
+  }
+  if (netns < 0) return {"netns", -netns};
+  const Failure failure = RunInNetns(netns, open_here);
+  close(netns);
+  return failure;
 }
 
 void Connection::Close() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -7,6 +8,7 @@
 
 #include "bytes.h"
 #include "channel.h"
+#include "connections.h"
 #include "failure.h"
 #include "outbox.h"
 #include "records.h"
@@ -22,14 +24,19 @@ class Connection {
   // wait for an answer; 0 is forever.
   static Failure Open(const std::string& netns, int timeout, std::shared_ptr<Connection>* out);
 
-  // For tests, which bring their own kernel. Call Resolve before anything else.
-  Connection(std::unique_ptr<Transport> transport, int timeout);
+  // For tests, which bring their own kernel. Call Resolve before anything else. `is_own`: the
+  // socket is in the caller's namespace.
+  Connection(std::unique_ptr<Transport> transport, int timeout, bool is_own = true);
   // Looks up IPVS's family id, which also loads the module on kernels since 5.16.
   Failure Resolve();
 
   // Fills `reply`, which must be empty, with what `op` answers; records.h says which records go in
   // and come out.
   Failure Execute(Op op, Bytes request, ByteBuffer* reply);
+  // Fills `columns`, which must be empty, with the rows that match. `canceled` breaks it off with
+  // ECANCELED. Other calls need not wait for it.
+  Failure ReadConnections(const ConnectionQuery& query, const std::atomic<bool>& canceled,
+                          ConnectionColumns* columns);
   // Waits for the call under way, then lets go of the socket. Calls after that fail with EBADF.
   void Close();
 
@@ -63,6 +70,8 @@ class Connection {
   // unknown family.
   Failure Refresh(bool* moved);
 
+  Failure OpenConnections(const char* path, int* fd);
+
   Failure Apply(Bytes changes, bool until_error, ByteBuffer* reply);
   uint32_t Window() const;
   Failure SendChanges(const uint8_t* changes, size_t left, uint32_t window, uint32_t* sent);
@@ -72,6 +81,7 @@ class Connection {
   std::unique_ptr<Channel> channel_;  // null once closed
   Outbox outbox_;
   uint16_t family_ = 0;
+  const bool is_own_;
 };
 
 // Reads the errno out of an NLMSG_ERROR or NLMSG_DONE message; false when it makes no sense.

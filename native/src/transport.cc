@@ -1,9 +1,11 @@
 #include "transport.h"
 
 #include <linux/netlink.h>
+#include <linux/sockios.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include <cerrno>
 
@@ -68,6 +70,11 @@ class NetlinkTransport final : public Transport {
     pollfd descriptor = {fd_, POLLIN, 0};
     const int ready = poll(&descriptor, 1, milliseconds);
     return ready < 0 ? -errno : ready;
+  }
+
+  int OpenNamespace() const override {
+    const int fd = ioctl(fd_, SIOCGSKNS);
+    return fd < 0 ? -errno : fd;
   }
 
   size_t send_capacity() const override { return send_capacity_; }

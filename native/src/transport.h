@@ -24,6 +24,9 @@ class Transport {
   // Waits until something can be read; 0 when `milliseconds` passed first. Negative waits forever.
   virtual int Wait(int milliseconds) = 0;
 
+  // A descriptor of the network namespace that the socket lives in, which the caller closes.
+  virtual int OpenNamespace() const = 0;
+
   // The largest datagram that Send takes, and how many bytes of answers can wait to be read.
   virtual size_t send_capacity() const = 0;
   virtual size_t receive_capacity() const = 0;
