@@ -14,7 +14,9 @@ const arrows = (files, ignores, group, message) => ({
   },
 });
 const ground = ['lib/{address,errors,model,lab}.ts'];
-const border = ['lib/{client,apply,operation,queries,layout,records,native,memory,connections}.ts'];
+const border = [
+  'lib/{client,apply,operation,queries,layout,records,native,memory,connections,connection-*}.ts',
+];
 const commandOnly = ['./cli/*', '**/cli/*', 'commander', 'yaml', 'cli-table3'];
 
 export default defineConfig(

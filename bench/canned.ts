@@ -31,7 +31,13 @@ export function cannedKernel(table: readonly VirtualServer[]): NativeHandle {
     next += count;
     return reply;
   };
+  const none = (): never => {
+    throw new TypeError('no connections here');
+  };
   return {
+    connections: none,
+    connectionsSync: none,
+    cancel: none,
     callSync: answer,
     call: async (op, request) => {
       const reply = answer(op, request);

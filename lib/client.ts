@@ -1,6 +1,13 @@
 // The clients people hold: they check and canonicalise what they are given, run operations over one netlink socket, and
 // put every failure into words. The asynchronous and the synchronous one run the very same operations.
 import { apply, applyOne, type ApplyOptions, type Outcome } from './apply';
+import {
+  connections,
+  connectionsSync,
+  type ConnectionFilter,
+  type ConnectionOptions,
+  type ConnectionTable,
+} from './connections';
 import { InvalidInput, show } from './errors';
 import { closed, explainFailure, type Request } from './explain';
 import { toDestinationKey, toNumber, toServiceKey } from './id';
@@ -83,6 +90,12 @@ export interface Ipvs extends AsyncDisposable {
    * outcomes.
    */
   apply(changes: Iterable<Change>, options?: ApplyOptions): Promise<Outcome[]>;
+
+  /**
+   * The connections that the kernel has now, in memory that the addon filled. A filter that nothing matches gives an empty
+   * table. Other calls of this client wait until it is read: open another client where that takes too long.
+   */
+  connections(filter?: ConnectionFilter, options?: ConnectionOptions): Promise<ConnectionTable>;
 
   readonly closed: boolean;
   /** Waits for the call under way; later ones fail with `ERR_IPVS_CLOSED`. Closing twice is fine. */
@@ -245,6 +258,11 @@ export class Client implements Ipvs {
   apply(changes: Iterable<Change>, options?: ApplyOptions): Promise<Outcome[]> {
     return this.#run({ operation: 'apply' }, apply(changes, options));
   }
+  connections(filter?: ConnectionFilter, options?: ConnectionOptions): Promise<ConnectionTable> {
+    return this.#attempt({ operation: 'connections' }, () =>
+      connections(this.#handle, filter, options),
+    );
+  }
 
   get closed(): boolean {
     return this.#closed;
@@ -259,10 +277,14 @@ export class Client implements Ipvs {
     return this.close();
   }
 
-  async #run<T>(subject: Subject, operation: Operation<T>): Promise<T> {
+  #run<T>(subject: Subject, operation: Operation<T>): Promise<T> {
+    return this.#attempt(subject, () => runAsync(this.#handle, operation));
+  }
+
+  async #attempt<T>(subject: Subject, work: () => Promise<T>): Promise<T> {
     try {
       if (this.#closed) throw closed(requestFor(subject));
-      return await runAsync(this.#handle, operation);
+      return await work();
     } catch (error) {
       throw explainFailure(error, requestFor(subject));
     }
@@ -344,6 +366,11 @@ export class SyncClient implements IpvsSync {
   apply(changes: Iterable<Change>, options?: ApplyOptions): Outcome[] {
     return this.#run({ operation: 'apply' }, apply(changes, options));
   }
+  connections(filter?: ConnectionFilter, options?: ConnectionOptions): ConnectionTable {
+    return this.#attempt({ operation: 'connections' }, () =>
+      connectionsSync(this.#handle, filter, options),
+    );
+  }
 
   get closed(): boolean {
     return this.#closed;
@@ -359,9 +386,13 @@ export class SyncClient implements IpvsSync {
   }
 
   #run<T>(subject: Subject, operation: Operation<T>): T {
+    return this.#attempt(subject, () => runSync(this.#handle, operation));
+  }
+
+  #attempt<T>(subject: Subject, work: () => T): T {
     try {
       if (this.#closed) throw closed(requestFor(subject));
-      return runSync(this.#handle, operation);
+      return work();
     } catch (error) {
       throw explainFailure(error, requestFor(subject));
     }

@@ -8,6 +8,16 @@ export { IpvsError, type IpvsErrorCode, type IpvsErrorDetails } from './errors';
 export { ApplyError, type ApplyOptions, type Outcome } from './apply';
 export type { Backend } from './backend';
 export { open, openSync, type Ipvs, type IpvsSync, type OpenOptions } from './client';
+export type {
+  Connection,
+  ConnectionColumns,
+  ConnectionCount,
+  ConnectionFilter,
+  ConnectionKey,
+  ConnectionOptions,
+  ConnectionState,
+  ConnectionTable,
+} from './connections';
 export { destinationId, destinationKey, serviceId, serviceKey } from './id';
 export {
   plan,

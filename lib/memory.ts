@@ -5,7 +5,8 @@
  * @packageDocumentation
  */
 import { Client, SyncClient, type Ipvs, type IpvsSync } from './client';
-import { ipvsError, explain } from './explain';
+import type { Connection } from './connections';
+import { ipvsError, explain, explainFailure } from './explain';
 import { toDestinationKey, toNumber, toServiceKey } from './id';
 import type { DestinationRef, DestinationStatus, ServiceRef, Stats } from './model';
 import { keyOnly, LAYOUT, Records, writeDestination, writeServiceChange } from './records';
@@ -49,7 +50,7 @@ const DEFAULTS = {
 
 /**
  * A kernel that several clients can share, as several programs share a real one. It has no packets: `setTraffic` says
- * what passed.
+ * what passed, and `setConnections` what is open.
  * @public
  */
 export class MemoryKernel {
@@ -73,6 +74,15 @@ export class MemoryKernel {
 
   openSync(): IpvsSync {
     return new SyncClient(new MemoryHandle(this.#kernel));
+  }
+
+  /** Sets what `connections()` reads from now on, whoever asks; rows have the form it gives them. */
+  setConnections(connections: Iterable<Connection>): void {
+    try {
+      this.#kernel.connections.set(connections);
+    } catch (error) {
+      throw explainFailure(error, { operation: 'setConnections' });
+    }
   }
 
   /** Sets the live connections and the counters of a destination, or the counters of a service. */

@@ -29,6 +29,14 @@ export interface NativeHandle {
   call(op: Op, request: Uint8Array): Promise<ArrayBuffer>;
   /** Runs here and now. */
   callSync(op: Op, request: Uint8Array): ArrayBuffer;
+  /**
+   * Connections that match a ConnectionQuery, one buffer a column (connection-records.ts). In call order with the other
+   * calls; `ticket` names this one for `cancel`.
+   */
+  connections(query: Uint8Array, ticket: number): Promise<ArrayBuffer[]>;
+  connectionsSync(query: Uint8Array): ArrayBuffer[];
+  /** Breaks off the call of `connections` with that ticket, if it is not over: it fails with ECANCELED. */
+  cancel(ticket: number): void;
   /** Waits for the call under way; calls still queued fail with ECANCELED. Closing twice is fine. */
   close(): Promise<void>;
   closeSync(): void;

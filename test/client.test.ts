@@ -20,6 +20,15 @@ class ScriptedHandle implements NativeHandle {
     this.calls.push({ op, bytes: request.byteLength });
     return this.answer(op, request);
   }
+  connections(): Promise<ArrayBuffer[]> {
+    return Promise.reject(new Error('not in this script'));
+  }
+  connectionsSync(): ArrayBuffer[] {
+    throw new Error('not in this script');
+  }
+  cancel(): void {
+    // Nothing to call off.
+  }
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -8,9 +8,9 @@ import { Refusal, type Kernel } from './kernel';
 const { EBADF, ECANCELED } = constants.errno;
 
 interface Job {
-  readonly op: Op;
-  readonly request: Records;
-  readonly resolve: (reply: ArrayBuffer) => void;
+  /** What `cancel` names it by; 0 for calls that cannot be called off. */
+  readonly ticket: number;
+  readonly run: () => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -25,19 +25,28 @@ export class MemoryHandle implements NativeHandle {
   }
 
   call(op: Op, request: Uint8Array): Promise<ArrayBuffer> {
-    return new Promise((resolve, reject) => {
-      if (this.#closed) {
-        reject(failure('closed', EBADF));
-        return;
-      }
-      this.#queue.push({ op, request: copy(request), resolve, reject });
-      this.#working ??= this.#work();
-    });
+    const records = copy(request);
+    return this.#push(0, () => this.#run(op, records));
   }
 
   callSync(op: Op, request: Uint8Array): ArrayBuffer {
     if (this.#closed) throw failure('closed', EBADF);
     return this.#run(op, copy(request));
+  }
+
+  connections(query: Uint8Array, ticket: number): Promise<ArrayBuffer[]> {
+    const own = query.slice();
+    return this.#push(ticket, () => this.#connections(own));
+  }
+
+  connectionsSync(query: Uint8Array): ArrayBuffer[] {
+    if (this.#closed) throw failure('closed', EBADF);
+    return this.#connections(query);
+  }
+
+  cancel(ticket: number): void {
+    const index = this.#queue.findIndex((job) => job.ticket === ticket);
+    if (index >= 0) this.#queue.splice(index, 1)[0]?.reject(failure('close', ECANCELED));
   }
 
   async close(): Promise<void> {
@@ -50,17 +59,35 @@ export class MemoryHandle implements NativeHandle {
     for (const { reject } of this.#queue.splice(0)) reject(failure('closed', ECANCELED));
   }
 
+  #push<T>(ticket: number, answer: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) {
+        reject(failure('closed', EBADF));
+        return;
+      }
+      const run = (): void => {
+        resolve(answer());
+      };
+      this.#queue.push({ ticket, run, reject });
+      this.#working ??= this.#work();
+    });
+  }
+
   // Microtasks only: the timers of a test may be fake, and then nobody would wake us.
   async #work(): Promise<void> {
     for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
       await Promise.resolve();
       try {
-        job.resolve(this.#run(job.op, job.request));
+        job.run();
       } catch (error) {
         job.reject(error as Error);
       }
     }
     this.#working = undefined;
+  }
+
+  #connections(query: Uint8Array): ArrayBuffer[] {
+    return this.#kernel.connections.read(query, (errno) => failure('request', errno));
   }
 
   #run(op: Op, request: Records): ArrayBuffer {

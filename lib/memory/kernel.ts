@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { Op } from '../native';
 import { Command, LAYOUT, NOT_TRIED, Records } from '../records';
 import { isOneHost } from './addresses';
+import { Connections } from './connections';
 import { Daemons, type Interfaces } from './daemons';
 import {
   destinationIdentity,
@@ -45,6 +46,7 @@ export class Refusal extends Error {
 }
 
 export class Kernel {
+  readonly connections = new Connections();
   readonly #equipment: Equipment;
   readonly #services = new Map<string, ServiceEntry>();
   readonly #daemons: Daemons;

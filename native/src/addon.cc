@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "bytes.h"
+#include "connections.h"
 #include "failure.h"
 #include "layout.h"
 #include "records.h"
@@ -29,6 +31,7 @@ using ipvs::Failure;
 using ipvs::Op;
 
 constexpr Failure kClosed = {"closed", EBADF};
+constexpr Failure kBadRequest = {"request", EINVAL};
 constexpr Failure kCanceled = {"close", ECANCELED};
 
 // About what a connection weighs outside of V8's heap: its buffers. It tells the collector that
@@ -73,6 +76,23 @@ Napi::Value Share(Napi::Env env, ByteBuffer* bytes) {
   return Napi::Value(env, value);
 }
 
+// One ArrayBuffer a column. `share` hands large ones over; either way, memory that was copied is
+// given back before the next column is.
+Napi::Value ColumnsOf(Napi::Env env, ipvs::ConnectionColumns* columns, bool share) {
+  Napi::Array array = Napi::Array::New(env, ipvs::kColumns);
+  uint32_t index = 0;
+  for (ByteBuffer& column : columns->all()) {
+    if (share) {
+      array.Set(index++, Share(env, &column));
+      continue;
+    }
+    const size_t size = column.size();
+    std::unique_ptr<uint8_t, void (*)(void*)> data(column.Release(), std::free);
+    array.Set(index++, CopyOf(env, {data.get(), size}));
+  }
+  return array;
+}
+
 // A promise that is settled once. When the environment is going down it cannot be, and says so.
 class Promise {
  public:
@@ -95,6 +115,21 @@ class Promise {
   napi_value value_ = nullptr;
 };
 
+Napi::Value Rejected(Napi::Env env, const Failure& failure) {
+  Promise promise(env);
+  promise.Reject(ErrorOf(env, failure).Value());
+  return promise.value();
+}
+
+// Nothing but Napi::Error may leave a callback, and nothing at all a thread.
+Failure Guarded(const std::function<Failure()>& run) {
+  try {
+    return run();
+  } catch (const std::bad_alloc&) {
+    return {"memory", ENOMEM};
+  }
+}
+
 // Every asynchronous call: `run` on a thread of the pool, then, back on the JavaScript thread,
 // `result` makes the value that the promise gets, and `done` learns whether it could be given.
 class Task : public Napi::AsyncWorker {
@@ -110,13 +145,7 @@ class Task : public Napi::AsyncWorker {
         result_(std::move(result)),
         done_(std::move(done)) {}
 
-  void Execute() override {
-    try {
-      failure_ = run_();
-    } catch (const std::bad_alloc&) {
-      failure_ = {"memory", ENOMEM};
-    }
-  }
+  void Execute() override { failure_ = Guarded(run_); }
 
   void OnOK() override { done_(Settle()); }
   void OnError(const Napi::Error&) override { done_(Settle()); }
@@ -148,11 +177,38 @@ class CallQueue : public std::enable_shared_from_this<CallQueue> {
   Connection& connection() { return *connection_; }
   bool closed() const { return closed_; }
 
-  Napi::Value Push(Napi::Env env, Op op, ipvs::Bytes request) {
-    Promise promise(env);
-    calls_.push_back({op, {request.begin(), request.end()}, promise});
-    if (!running_) StartNext(env);
-    return promise.value();
+  Napi::Value Push(Napi::Env env, Op op, ipvs::Bytes bytes) {
+    auto request = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());
+    auto reply = std::make_shared<ByteBuffer>();
+    return Push(
+        env, 0, nullptr,
+        [connection = connection_, op, request, reply] {
+          return connection->Execute(op, *request, reply.get());
+        },
+        [reply](Napi::Env env) { return Share(env, reply.get()); });
+  }
+
+  // Cancel(ticket) breaks it off, wherever it is.
+  Napi::Value PushConnections(Napi::Env env, const ipvs::ConnectionQuery& query, double ticket) {
+    auto canceled = std::make_shared<std::atomic<bool>>(false);
+    auto columns = std::make_shared<std::optional<ipvs::ConnectionColumns>>();
+    return Push(
+        env, ticket, canceled,
+        [connection = connection_, query, canceled, columns] {
+          return connection->ReadConnections(query, *canceled, &columns->emplace());
+        },
+        [columns](Napi::Env env) { return ColumnsOf(env, &**columns, true); });
+  }
+
+  void Cancel(Napi::Env env, double ticket) {
+    if (running_ && running_ticket_ == ticket && canceled_ != nullptr) canceled_->store(true);
+    for (auto call = calls_.begin(); call != calls_.end(); ++call) {
+      if (call->canceled == nullptr || call->ticket != ticket) continue;
+      Promise promise = call->promise;
+      calls_.erase(call);
+      promise.Reject(ErrorOf(env, kCanceled).Value());
+      return;
+    }
   }
 
   // Resolves when the call under way is over and the socket closed.
@@ -174,32 +230,40 @@ class CallQueue : public std::enable_shared_from_this<CallQueue> {
   }
 
  private:
+  using Flag = std::shared_ptr<std::atomic<bool>>;
+
   struct Call {
-    Op op;
-    std::vector<uint8_t> request;
     Promise promise;
+    double ticket;
+    Flag canceled;  // null for calls that cannot be broken off
+    Task::Run run;
+    Task::Result result;
   };
+
+  Napi::Value Push(Napi::Env env, double ticket, Flag canceled, Task::Run run,
+                   Task::Result result) {
+    Promise promise(env);
+    calls_.push_back({promise, ticket, std::move(canceled), std::move(run), std::move(result)});
+    if (!running_) StartNext(env);
+    return promise.value();
+  }
 
   void Stop(Napi::Env env) {
     closed_ = true;
+    if (running_ && canceled_ != nullptr) canceled_->store(true);
     for (Call& call : std::exchange(calls_, {})) {
       call.promise.Reject(ErrorOf(env, kCanceled).Value());
     }
   }
 
   void StartNext(Napi::Env env) {
-    auto request = std::make_shared<std::vector<uint8_t>>(std::move(calls_.front().request));
-    auto reply = std::make_shared<ByteBuffer>();
-    const Op op = calls_.front().op;
-    const Promise promise = calls_.front().promise;
+    Call call = std::move(calls_.front());
     calls_.pop_front();
-    auto* task = new Task(
-        env, promise,
-        [connection = connection_, op, request, reply] {
-          return connection->Execute(op, *request, reply.get());
-        },
-        [reply](Napi::Env env) { return Share(env, reply.get()); },
-        [queue = shared_from_this(), env](bool alive) { queue->Finish(env, alive); });
+    running_ticket_ = call.ticket;
+    canceled_ = std::move(call.canceled);
+    auto* task =
+        new Task(env, call.promise, std::move(call.run), std::move(call.result),
+                 [queue = shared_from_this(), env](bool alive) { queue->Finish(env, alive); });
     running_ = true;
     task->Queue();
   }
@@ -223,6 +287,8 @@ class CallQueue : public std::enable_shared_from_this<CallQueue> {
   std::shared_ptr<Connection> connection_;
   std::deque<Call> calls_;
   std::vector<Promise> closers_;
+  Flag canceled_;  // of the call that runs
+  double running_ticket_ = 0;
   bool running_ = false;
   bool closed_ = false;
 };
@@ -244,26 +310,45 @@ struct OpenArguments {
   }
 };
 
+// JavaScript's memory.
+ipvs::Bytes BytesOf(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsTypedArray() ||
+      info[index].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    throw Napi::TypeError::New(info.Env(), "request must be a Uint8Array");
+  }
+  const auto array = info[index].As<Napi::Uint8Array>();
+  return {array.Data(), array.ByteLength()};
+}
+
 // Reads (op, request) of call and callSync.
 struct CallArguments {
   Op op;
-  ipvs::Bytes request;  // JavaScript's memory
+  ipvs::Bytes request;
 
   explicit CallArguments(const Napi::CallbackInfo& info) {
     if (!info[0].IsNumber()) throw Napi::TypeError::New(info.Env(), "op must be a number");
-    if (!info[1].IsTypedArray() ||
-        info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-      throw Napi::TypeError::New(info.Env(), "request must be a Uint8Array");
-    }
+    request = BytesOf(info, 1);
     const double number = info[0].As<Napi::Number>().DoubleValue();
     // Not Uint32Value, which would make a known operation of 5.5 or of 2^32 + 5.
     op = number >= 0 && number <= UINT8_MAX && number == std::floor(number)
              ? static_cast<Op>(static_cast<uint32_t>(number))
              : Op{0};
-    const auto array = info[1].As<Napi::Uint8Array>();
-    request = {array.Data(), array.ByteLength()};
   }
 };
+
+double TicketOf(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsNumber()) throw Napi::TypeError::New(info.Env(), "ticket must be a number");
+  return info[index].As<Napi::Number>().DoubleValue();
+}
+
+// Reads (query) of connections and connectionsSync.
+ipvs::ConnectionQuery QueryOf(const Napi::CallbackInfo& info) {
+  ipvs::ConnectionQuery query;
+  const ipvs::Bytes bytes = BytesOf(info, 0);
+  if (bytes.size() != sizeof(query)) throw ErrorOf(info.Env(), kBadRequest);
+  std::memcpy(&query, bytes.data(), sizeof(query));
+  return query;
+}
 
 class Handle : public Napi::ObjectWrap<Handle> {
  public:
@@ -272,6 +357,9 @@ class Handle : public Napi::ObjectWrap<Handle> {
                        {
                            InstanceMethod<&Handle::Call>("call"),
                            InstanceMethod<&Handle::CallSync>("callSync"),
+                           InstanceMethod<&Handle::Connections>("connections"),
+                           InstanceMethod<&Handle::ConnectionsSync>("connectionsSync"),
+                           InstanceMethod<&Handle::Cancel>("cancel"),
                            InstanceMethod<&Handle::Close>("close"),
                            InstanceMethod<&Handle::CloseSync>("closeSync"),
                        });
@@ -297,20 +385,42 @@ class Handle : public Napi::ObjectWrap<Handle> {
   Napi::Value Call(const Napi::CallbackInfo& info) {
     const CallArguments arguments(info);
     if (!queue_->closed()) return queue_->Push(info.Env(), arguments.op, arguments.request);
-    Promise promise(info.Env());
-    promise.Reject(ErrorOf(info.Env(), kClosed).Value());
-    return promise.value();
+    return Rejected(info.Env(), kClosed);
   }
 
   Napi::Value CallSync(const Napi::CallbackInfo& info) {
     const CallArguments arguments(info);
     ByteBuffer reply;
-    const Failure failure =
-        queue_->closed() ? kClosed
-                         : queue_->connection().Execute(arguments.op, arguments.request, &reply);
+    const Failure failure = Guarded([&] {
+      return queue_->closed()
+                 ? kClosed
+                 : queue_->connection().Execute(arguments.op, arguments.request, &reply);
+    });
     if (failure) throw ErrorOf(info.Env(), failure);
     return CopyOf(info.Env(), {reply.data(), reply.size()});
   }
+
+  Napi::Value Connections(const Napi::CallbackInfo& info) {
+    const ipvs::ConnectionQuery query = QueryOf(info);
+    const double ticket = TicketOf(info, 1);
+    if (queue_->closed()) return Rejected(info.Env(), kClosed);
+    return queue_->PushConnections(info.Env(), query, ticket);
+  }
+
+  Napi::Value ConnectionsSync(const Napi::CallbackInfo& info) {
+    const ipvs::ConnectionQuery query = QueryOf(info);
+    const std::atomic<bool> canceled = false;
+    std::optional<ipvs::ConnectionColumns> columns;
+    const Failure failure = Guarded([&]() -> Failure {
+      if (queue_->closed()) return kClosed;
+      columns.emplace();
+      return queue_->connection().ReadConnections(query, canceled, &*columns);
+    });
+    if (failure) throw ErrorOf(info.Env(), failure);
+    return ColumnsOf(info.Env(), &*columns, false);
+  }
+
+  void Cancel(const Napi::CallbackInfo& info) { queue_->Cancel(info.Env(), TicketOf(info, 0)); }
 
   Napi::Value Close(const Napi::CallbackInfo& info) { return queue_->Close(info.Env()); }
   void CloseSync(const Napi::CallbackInfo& info) { queue_->CloseSync(info.Env()); }

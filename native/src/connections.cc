@@ -10,10 +10,10 @@ constexpr size_t kMaxStates = 256;
 
 // Those of ip_vs_proto_tcp.c, ip_vs_proto_udp.c, ip_vs_proto_sctp.c and ip_vs_proto.c (Linux 6.1).
 constexpr std::string_view kKnownStates[] = {
-    "NONE",       "ESTABLISHED", "SYN_SENT",  "SYN_RECV",  "FIN_WAIT", "TIME_WAIT", "CLOSE",
-    "CLOSE_WAIT", "LAST_ACK",    "LISTEN",    "SYNACK",    "UDP",      "ASSURED",   "INIT1",
-    "INIT",       "C-SENT",      "C-REPLIED", "C-WAIT",    "COOKIE",   "C-ECHOED",  "S-SENT",
-    "S-RECEIVED", "S-ACK-SENT",  "REJECTED",  "CLOSED",    "ERR!"};
+    "NONE",       "ESTABLISHED", "SYN_SENT",  "SYN_RECV", "FIN_WAIT", "TIME_WAIT", "CLOSE",
+    "CLOSE_WAIT", "LAST_ACK",    "LISTEN",    "SYNACK",   "UDP",      "ASSURED",   "INIT1",
+    "INIT",       "C-SENT",      "C-REPLIED", "C-WAIT",   "COOKIE",   "C-ECHOED",  "S-SENT",
+    "S-RECEIVED", "S-ACK-SENT",  "REJECTED",  "CLOSED",   "ERR!"};
 
 struct Name {
   char text[kNameSize] = {};
@@ -114,8 +114,7 @@ bool ConnectionColumns::Append(const ConnectionRow& row) {
   if (rows_ == UINT32_MAX || !Intern(row.state, &state)) return false;
   if (!row.engine.empty() && !AppendEngine(row)) return false;
   (*this)[Column::kProtocol].Append(row.protocol);
-  (*this)[Column::kFamily].Append(
-      static_cast<uint8_t>(row.destination_family << 4 | row.family));
+  (*this)[Column::kFamily].Append(static_cast<uint8_t>(row.destination_family << 4 | row.family));
   (*this)[Column::kState].Append(state);
   AppendBytes(&(*this)[Column::kClientAddress], row.client_address);
   AppendBytes(&(*this)[Column::kVirtualAddress], row.virtual_address);

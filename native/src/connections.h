@@ -99,7 +99,7 @@ struct ConnectionRow {
   uint16_t virtual_port;
   uint16_t destination_port;
   uint32_t expires;
-  std::string_view state;  // at most kStateMax bytes
+  std::string_view state;   // at most kStateMax bytes
   std::string_view engine;  // empty: none; at most kEngineMax bytes
   std::string_view engine_data;
 };

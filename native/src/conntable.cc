@@ -118,8 +118,8 @@ bool ReadProtocol(std::string_view name, uint8_t* protocol) {
   static constexpr struct {
     std::string_view name;
     uint8_t number;
-  } kNames[] = {{"TCP", IPPROTO_TCP},   {"UDP", IPPROTO_UDP},   {"SCTP", IPPROTO_SCTP},
-                {"IP", IPPROTO_IP},     {"ICMP", IPPROTO_ICMP}, {"ICMPv6", IPPROTO_ICMPV6}};
+  } kNames[] = {{"TCP", IPPROTO_TCP}, {"UDP", IPPROTO_UDP},   {"SCTP", IPPROTO_SCTP},
+                {"IP", IPPROTO_IP},   {"ICMP", IPPROTO_ICMP}, {"ICMPv6", IPPROTO_ICMPV6}};
   for (const auto& known : kNames) {
     if (known.name == name) {
       *protocol = known.number;
@@ -129,7 +129,8 @@ bool ReadProtocol(std::string_view name, uint8_t* protocol) {
   constexpr std::string_view kNumbered = "IP_";
   if (!name.starts_with(kNumbered)) return false;
   const std::string_view number = name.substr(kNumbered.size());
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), *protocol);
+  const auto [end, error] =
+      std::from_chars(number.data(), number.data() + number.size(), *protocol);
   return error == std::errc() && end == number.data() + number.size() &&
          (number.size() == 1 || number.front() != '0');
 }

@@ -14,9 +14,7 @@ namespace {
 
 constexpr char kOp[] = "netns";
 
-Failure Enter(int fd) {
-  return setns(fd, CLONE_NEWNET) == 0 ? Failure{} : Failure{kOp, errno};
-}
+Failure Enter(int fd) { return setns(fd, CLONE_NEWNET) == 0 ? Failure{} : Failure{kOp, errno}; }
 
 Failure Enter(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer.

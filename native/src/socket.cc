@@ -18,6 +18,20 @@ namespace ipvs {
 namespace {
 
 constexpr int kDumpAttempts = 4;
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  const int fd_;
+};
+
 constexpr Failure kBadRequest = {"request", EINVAL};
 
 bool PutNothing(nl_msg*) { return true; }
@@ -132,8 +146,7 @@ Failure Connection::Execute(Op op, Bytes request, ByteBuffer* reply) {
   return Dispatch(op, request, reply);
 }
 
-Failure Connection::ReadConnections(const ConnectionQuery& query,
-                                    const std::atomic<bool>& canceled,
+Failure Connection::ReadConnections(const ConnectionQuery& query, const std::atomic<bool>& canceled,
                                     ConnectionColumns* columns) {
   const char* path = nullptr;
   switch (static_cast<ConnectionSource>(query.source)) {
@@ -147,9 +160,8 @@ Failure Connection::ReadConnections(const ConnectionQuery& query,
   if (path == nullptr) return kBadRequest;
   int fd = -1;
   if (Failure failure = OpenConnections(path, &fd)) return failure;
-  const Failure failure = ipvs::ReadConnections(fd, query, canceled, columns);
-  close(fd);
-  return failure;
+  const Descriptor file(fd);
+  return ipvs::ReadConnections(file.get(), query, canceled, columns);
 }
 
 // The file stays open on its namespace wherever it is read.
@@ -167,9 +179,8 @@ Failure Connection::OpenConnections(const char* path, int* fd) {
     netns = channel_->transport().OpenNamespace();
   }
   if (netns < 0) return {"netns", -netns};
-  const Failure failure = RunInNetns(netns, open_here);
-  close(netns);
-  return failure;
+  const Descriptor place(netns);
+  return RunInNetns(place.get(), open_here);
 }
 
 void Connection::Close() {

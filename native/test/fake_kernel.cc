@@ -1,5 +1,6 @@
 #include "fake_kernel.h"
 
+#include <fcntl.h>
 #include <linux/genetlink.h>
 
 #include <cerrno>
@@ -57,6 +58,8 @@ class FakeKernel::Pipe : public Transport {
     kernel_->waits++;
     return Next(&kernel_->wait_results, kernel_->queue.empty() ? 0 : 1);
   }
+
+  int OpenNamespace() const override { return open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC); }
 
   size_t send_capacity() const override { return kernel_->send_capacity; }
   size_t receive_capacity() const override { return kernel_->receive_capacity; }
