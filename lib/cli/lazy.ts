@@ -9,6 +9,7 @@ export const lazy = {
   lab: () => load('../lab') as typeof import('../lab'),
   id: () => load('../id') as typeof import('../id'),
   system: () => load('../doctor/system') as typeof import('../doctor/system'),
+  terminal: () => load('./top/terminal') as typeof import('./top/terminal'),
   ask: () => load('./ask') as typeof import('./ask'),
   words: () => load('./words') as typeof import('./words'),
   yaml: () => load('yaml') as typeof import('yaml'),
@@ -19,6 +20,7 @@ export const lazy = {
     service: () => load('./commands/service') as typeof import('./commands/service'),
     destination: () => load('./commands/destination') as typeof import('./commands/destination'),
     daemon: () => load('./commands/daemon') as typeof import('./commands/daemon'),
+    top: () => load('./commands/top') as typeof import('./commands/top'),
     doctor: () => load('./commands/doctor') as typeof import('./commands/doctor'),
   },
 };

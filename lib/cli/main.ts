@@ -25,7 +25,19 @@ void run(process.argv.slice(2), {
   env: process.env,
   open: (options) => lazy.client().open(options),
   system: () => lazy.system().thisSystem(),
+  terminal: () => new (lazy.terminal().ProcessTerminal)(),
+  interruption,
   lab: (argv) => lazy.lab().labCommand(argv),
 }).then((status) => {
   process.exitCode = status;
 });
+
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(name, () => {
+      controller.abort(name);
+    });
+  }
+  return controller.signal;
+}

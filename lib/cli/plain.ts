@@ -12,6 +12,11 @@ export function toJson(value: unknown): string {
   return JSON.stringify(value, replace, 2);
 }
 
+/** The same on one line. */
+export function toJsonLine(value: unknown): string {
+  return JSON.stringify(value, replace);
+}
+
 /** The value with nothing in it that JSON has not. */
 export function toPlain(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value, replace));

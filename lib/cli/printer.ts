@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { styleText } from 'node:util';
 import type { Io, Output } from './io';
 import { lazy } from './lazy';
-import { toJson, toPlain } from './plain';
+import { toJson, toJsonLine, toPlain } from './plain';
 import { lines, type Paint, type Table } from './table';
 
 /** The forms of output. */
-export const OUTPUTS = ['table', 'json', 'yaml'] as const;
+export const OUTPUTS = ['table', 'json', 'yaml', 'ndjson'] as const;
 export type OutputForm = (typeof OUTPUTS)[number];
 
 export interface PrinterOptions {
@@ -33,6 +33,10 @@ export class Printer {
       : (_style, text) => text;
   }
 
+  get paint(): Paint {
+    return this.#paint;
+  }
+
   /** Prints many things of a kind: an array, or a table made of them. */
   async list(items: readonly unknown[], table: () => Table): Promise<void> {
     await this.listLines(items, (paint) => lines(table(), paint));
@@ -45,6 +49,7 @@ export class Printer {
   ): Promise<void> {
     if (this.output === 'table') await this.#lines(text(this.#paint));
     else if (this.output === 'json') await this.#write(jsonArray(items));
+    else if (this.output === 'ndjson') await this.#write(jsonLines(items));
     else await this.#write(yamlArray(items));
   }
 
@@ -52,7 +57,24 @@ export class Printer {
   async one(item: object, table: () => Table): Promise<void> {
     if (this.output === 'table') await this.#lines(lines(table(), this.#paint));
     else if (this.output === 'json') await this.#write([`${toJson(item)}\n`]);
+    else if (this.output === 'ndjson') await this.#write(jsonLines([item]));
     else await this.#write([lazy.yaml().stringify(toPlain(item))]);
+  }
+
+  /** Prints things of a kind as they come: an array with no end yet, or text that each becomes. */
+  async stream<T>(
+    items: AsyncIterable<T>,
+    text: (item: T, paint: Paint) => Iterable<string>,
+  ): Promise<void> {
+    let before = '[\n';
+    for await (const item of items) {
+      if (this.output === 'table') await this.#lines(text(item, this.#paint));
+      else if (this.output === 'ndjson') await this.#write(jsonLines([item]));
+      else if (this.output === 'yaml') await this.#write(yamlArray([item]));
+      else await this.#write([before, indented(item)]);
+      before = ',\n';
+    }
+    if (this.output === 'json') await this.#write([before === '[\n' ? '[]\n' : '\n]\n']);
   }
 
   /** Something a person at a terminal may want to know. */
@@ -92,10 +114,18 @@ function* jsonArray(items: readonly unknown[]): Generator<string> {
   }
   let before = '[\n';
   for (const item of items) {
-    yield `${before}${toJson(item).replace(/^/gm, '  ')}`;
+    yield before + indented(item);
     before = ',\n';
   }
   yield '\n]\n';
+}
+
+function indented(item: unknown): string {
+  return toJson(item).replace(/^/gm, '  ');
+}
+
+function* jsonLines(items: Iterable<unknown>): Generator<string> {
+  for (const item of items) yield `${toJsonLine(item)}\n`;
 }
 
 function* yamlArray(items: readonly unknown[]): Generator<string> {

@@ -10,6 +10,7 @@ import {
   addSweepCommands,
   addTimeoutsCommands,
 } from './define/table';
+import { addTopCommand } from './define/watch';
 import type { Io } from './io';
 import { lazy } from './lazy';
 import { OUTPUTS, Printer, type OutputForm } from './printer';
@@ -33,10 +34,12 @@ export interface Scope {
   readonly io: Io;
   /** A command with the options that every command takes. */
   command(parent: Command, usage: string, summary: string): Command;
-  /** Opens IPVS, does the work, and closes whatever came of it. */
+  /** What was said of those options. */
+  options(command: Command): CommonOptions;
+  /** Opens IPVS, does the work, and closes whatever came of it. The work may give the exit status. */
   withClient(
     command: Command,
-    work: (client: Ipvs, printer: Printer) => Promise<void>,
+    work: (client: Ipvs, printer: Printer) => Promise<number> | Promise<void>,
   ): Promise<void>;
   /** The work of a command that needs no IPVS; resolves with its exit status. */
   without(command: Command, work: (printer: Printer) => Promise<number>): Promise<void>;
@@ -64,6 +67,8 @@ export function makeProgram(io: Io, run: Run): Command {
   addServiceCommands(program, scope);
   addDestinationCommands(program, scope);
   addSweepCommands(program, scope);
+  program.commandsGroup('What passes:');
+  addTopCommand(program, scope);
   program.commandsGroup('The rest of IPVS:');
   addDaemonCommands(program, scope);
   addTimeoutsCommands(program, scope);
@@ -117,12 +122,14 @@ function makeScope(io: Io, run: Run): Scope {
     command(parent, usage, summary) {
       return parent.command(usage).summary(summary).description(`${summary}.`);
     },
+    options: commonOptions,
     async withClient(command, work) {
       run.command = pathOf(command);
       const { netns } = commonOptions(command);
       const client = await io.open(netns === undefined ? {} : { netns });
       try {
-        await work(client, printerFor(command));
+        const status = await work(client, printerFor(command));
+        if (typeof status === 'number') run.exitCode = status;
       } finally {
         await client.close();
       }

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import type { Ipvs, OpenOptions } from '../../lib/client';
 import type { Io } from '../../lib/cli/io';
 import { run } from '../../lib/cli/run';
+import type { Terminal } from '../../lib/cli/top/terminal';
 import type { System } from '../../lib/doctor';
 import { MemoryKernel } from '../../lib/memory';
 
@@ -22,6 +23,8 @@ export class Shell {
   env: Io['env'] = {};
   stdin = '';
   system: System | undefined;
+  terminal: Terminal | undefined;
+  interruption = new AbortController();
   readonly #open: (options: OpenOptions) => Promise<Ipvs>;
 
   constructor(open?: (options: OpenOptions) => Promise<Ipvs>) {
@@ -58,6 +61,11 @@ export class Shell {
         if (this.system === undefined) throw new Error('this shell has no machine');
         return this.system;
       },
+      terminal: () => {
+        if (this.terminal === undefined) throw new Error('this shell has no terminal');
+        return this.terminal;
+      },
+      interruption: () => this.interruption.signal,
       lab: (words) => {
         this.labs.push(words);
         return Promise.resolve(7);
