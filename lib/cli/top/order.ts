@@ -1,6 +1,6 @@
 // Which service is on top.
 import type { DestinationStatus, Stats, VirtualServerStatus } from '../../model';
-import { inOrder } from '../order';
+import { inOrder } from '../../order';
 
 export const SORTS = ['connections', 'packets', 'bytes', 'active', 'inactive', 'name'] as const;
 export type Sort = (typeof SORTS)[number];
