@@ -18,6 +18,13 @@ export type {
   ConnectionState,
   ConnectionTable,
 } from './connections';
+export {
+  applyPlan,
+  type Applied,
+  type AppliedOutcome,
+  type ApplyPlanOptions,
+  type Convergence,
+} from './converge';
 export { destinationId, destinationKey, serviceId, serviceKey } from './id';
 export {
   plan,
