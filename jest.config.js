@@ -12,7 +12,11 @@ module.exports = {
     {
       ...common,
       displayName: 'unit',
-      testMatch: ['<rootDir>/test/*.test.ts', '<rootDir>/test/cli/*.test.ts'],
+      testMatch: [
+        '<rootDir>/test/*.test.ts',
+        '<rootDir>/test/cli/*.test.ts',
+        '<rootDir>/test/kube/*.test.ts',
+      ],
     },
     { ...common, displayName: 'kernel', testMatch: ['<rootDir>/test/kernel/*.test.ts'] },
   ],
