@@ -91,6 +91,22 @@ export default defineConfig(
   ),
   arrows(border, [], commandOnly, 'the core needs no third-party module and knows no command'),
   arrows(
+    ['lib/kube.ts', 'lib/kube/**'],
+    [],
+    [
+      '../*',
+      '!../address',
+      '!../errors',
+      '!../id',
+      '!../settings',
+      './native',
+      './records',
+      './client',
+      ...commandOnly,
+    ],
+    'the Kubernetes half is pure: it stands on addresses, ids, settings and errors',
+  ),
+  arrows(
     ['lib/cli/**'],
     [],
     ['**/native', '**/layout', '**/records', '**/queries', '**/operation'],
