@@ -1,4 +1,4 @@
-import { serviceMap } from '../../lib/kube';
+import { serviceMap, type NodeView } from '../../lib/kube';
 import {
   balanced,
   endpoint,
@@ -259,7 +259,7 @@ describe('topology', () => {
     endpoint(address, 'there', { hints, ...more });
   const zone = (...names: string[]): unknown => ({ forZones: names.map((name) => ({ name })) });
   const nodes = (...names: string[]): unknown => ({ forNodes: names.map((name) => ({ name })) });
-  const of = (endpoints: readonly unknown[], where = view): unknown =>
+  const of = (endpoints: readonly unknown[], where: NodeView = view): unknown =>
     lists(portOf(service(), [slice(endpoints)], where)).cluster;
 
   test('zone hints keep traffic in the zone', () => {
