@@ -12,6 +12,7 @@
         'native/src/netns.cc',
         'native/src/outbox.cc',
         'native/src/records.cc',
+        'native/src/route.cc',
         'native/src/socket.cc',
         'native/src/transport.cc',
         'native/src/wire_decode.cc',

@@ -42,11 +42,29 @@ export interface NativeHandle {
   closeSync(): void;
 }
 
+/** What a call about network devices asks for, in the same numbers. */
+export const RouteOp = {
+  links: 64,
+  addresses: 65,
+  changeAddresses: 66,
+  addDummy: 67,
+  deleteLink: 68,
+} as const;
+export type RouteOp = (typeof RouteOp)[keyof typeof RouteOp];
+
+/** An open rtnetlink socket in one network namespace; calls as of a NativeHandle. */
+export interface RouteHandle {
+  call(op: RouteOp, request: Uint8Array): Promise<ArrayBuffer>;
+  close(): Promise<void>;
+}
+
 /** The addon itself. Failures are plain errors that carry `op` (a step such as `socket`) and `errno` (positive). */
 export interface NativeBinding {
   /** `netns` is a path; empty is the caller's. `timeout` in milliseconds bounds the wait for an answer; 0 is forever. */
   open(netns: string, timeout: number): Promise<NativeHandle>;
   openSync(netns: string, timeout: number): NativeHandle;
+  /** A handle for network devices and their addresses. */
+  openRoute(netns: string, timeout: number): Promise<RouteHandle>;
   /** Record and field offsets as C++ sees them: `{ ChangeRecord: { size, command: 0, … }, … }`, as JSON text. */
   layout(): string;
 }

@@ -21,14 +21,17 @@
 #include "failure.h"
 #include "layout.h"
 #include "records.h"
+#include "route.h"
 #include "socket.h"
 
 namespace {
 
 using ipvs::ByteBuffer;
 using ipvs::Connection;
+using ipvs::Conversation;
 using ipvs::Failure;
 using ipvs::Op;
+using ipvs::Route;
 
 constexpr Failure kClosed = {"closed", EBADF};
 constexpr Failure kBadRequest = {"request", EINVAL};
@@ -172,9 +175,10 @@ class Task : public Napi::AsyncWorker {
 // used on the JavaScript thread only.
 class CallQueue : public std::enable_shared_from_this<CallQueue> {
  public:
-  explicit CallQueue(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  explicit CallQueue(std::shared_ptr<Conversation> connection)
+      : connection_(std::move(connection)) {}
 
-  Connection& connection() { return *connection_; }
+  Conversation& connection() { return *connection_; }
   bool closed() const { return closed_; }
 
   Napi::Value Push(Napi::Env env, Op op, ipvs::Bytes bytes) {
@@ -284,7 +288,7 @@ class CallQueue : public std::enable_shared_from_this<CallQueue> {
     }
   }
 
-  std::shared_ptr<Connection> connection_;
+  std::shared_ptr<Conversation> connection_;
   std::deque<Call> calls_;
   std::vector<Promise> closers_;
   Flag canceled_;  // of the call that runs
@@ -434,29 +438,31 @@ class Addon : public Napi::Addon<Addon> {
   Addon(Napi::Env env, Napi::Object exports) {
     handle_class_ = Napi::Persistent(Handle::Define(env));
     DefineAddon(exports, {
-                             InstanceMethod<&Addon::Open>("open"),
+                             InstanceMethod<&Addon::Open<Connection>>("open"),
                              InstanceMethod<&Addon::OpenSync>("openSync"),
+                             InstanceMethod<&Addon::Open<Route>>("openRoute"),
                              InstanceMethod<&Addon::Layout>("layout"),
                          });
   }
 
-  Napi::Value NewHandle(std::shared_ptr<Connection> connection) {
+  Napi::Value NewHandle(std::shared_ptr<Conversation> connection) {
     newborn_ = std::move(connection);
     return handle_class_.New({});
   }
 
   // For the constructor of Handle, which JavaScript can call too, but with nothing to wrap.
-  std::shared_ptr<Connection> TakeNewborn() { return std::exchange(newborn_, nullptr); }
+  std::shared_ptr<Conversation> TakeNewborn() { return std::exchange(newborn_, nullptr); }
 
  private:
+  template <typename Kind>
   Napi::Value Open(const Napi::CallbackInfo& info) {
     const OpenArguments arguments(info);
     Promise promise(info.Env());
-    auto connection = std::make_shared<std::shared_ptr<Connection>>();
+    auto connection = std::make_shared<std::shared_ptr<Conversation>>();
     auto* task = new Task(
         info.Env(), promise,
         [arguments, connection] {
-          return Connection::Open(arguments.netns, arguments.timeout, connection.get());
+          return Kind::Open(arguments.netns, arguments.timeout, connection.get());
         },
         [this, connection](Napi::Env) { return NewHandle(std::move(*connection)); }, [](bool) {});
     task->Queue();
@@ -465,7 +471,7 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value OpenSync(const Napi::CallbackInfo& info) {
     const OpenArguments arguments(info);
-    std::shared_ptr<Connection> connection;
+    std::shared_ptr<Conversation> connection;
     if (Failure failure = Connection::Open(arguments.netns, arguments.timeout, &connection)) {
       throw ErrorOf(info.Env(), failure);
     }
@@ -477,11 +483,11 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   Napi::FunctionReference handle_class_;
-  std::shared_ptr<Connection> newborn_;
+  std::shared_ptr<Conversation> newborn_;
 };
 
 Handle::Handle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  std::shared_ptr<Connection> connection = info.Env().GetInstanceData<Addon>()->TakeNewborn();
+  std::shared_ptr<Conversation> connection = info.Env().GetInstanceData<Addon>()->TakeNewborn();
   if (connection == nullptr) throw Napi::TypeError::New(info.Env(), "handles come from open()");
   queue_ = std::make_shared<CallQueue>(std::move(connection));
   Value().TypeTag(&kTag);

@@ -161,7 +161,7 @@ Failure Channel::DeliverDatagram(const mmsghdr& datagram, const Receiver& receiv
     }
     const uint32_t index = header.nlmsg_seq - first_;
     if (index < count_ && header.nlmsg_type != NLMSG_NOOP) {
-      const Message message = {header.nlmsg_type,
+      const Message message = {header.nlmsg_type, header.nlmsg_flags,
                                rest.subspan(sizeof(header), header.nlmsg_len - sizeof(header))};
       if (!receiver(index, message)) return Fail("reply", EBADMSG);
       *progress = true;

@@ -18,6 +18,7 @@ namespace ipvs {
 // One netlink message from the kernel, without its header.
 struct Message {
   uint16_t type;
+  uint16_t flags;
   Bytes payload;
 };
 

@@ -18,6 +18,14 @@ bool Outbox::Start(uint16_t family, uint8_t command, uint16_t flags, uint32_t se
          nullptr;
 }
 
+bool Outbox::StartPlain(uint16_t type, uint16_t flags, uint32_t sequence, const void* header,
+                        size_t size) {
+  nlmsg_hdr(message_.get())->nlmsg_len = NLMSG_HDRLEN;
+  nlmsghdr* start = nlmsg_put(message_.get(), NL_AUTO_PORT, sequence, type, 0, flags);
+  return start != nullptr &&
+         nlmsg_append(message_.get(), const_cast<void*>(header), size, NLMSG_ALIGNTO) == 0;
+}
+
 void Outbox::Finish() {
   const nlmsghdr* header = nlmsg_hdr(message_.get());
   const auto* bytes = reinterpret_cast<const uint8_t*>(header);

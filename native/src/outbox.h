@@ -10,7 +10,7 @@
 
 namespace ipvs {
 
-// Generic netlink requests, one after the other, in memory that is used again and again.
+// Netlink requests, one after the other, in memory that is used again and again.
 class Outbox {
  public:
   // No request of ours is larger, by far.
@@ -30,12 +30,24 @@ class Outbox {
     return true;
   }
 
+  // The same outside of generic netlink, where a family's own `header` comes before the attributes.
+  template <typename Header, typename Put>
+  bool AddPlain(uint16_t type, uint16_t flags, uint32_t sequence, const Header& header, Put&& put) {
+    if (!StartPlain(type, flags, sequence, &header, sizeof(header)) || !put(message_.get())) {
+      return false;
+    }
+    Finish();
+    return true;
+  }
+
  private:
   struct Deleter {
     void operator()(nl_msg* message) const { nlmsg_free(message); }
   };
 
   bool Start(uint16_t family, uint8_t command, uint16_t flags, uint32_t sequence);
+  bool StartPlain(uint16_t type, uint16_t flags, uint32_t sequence, const void* header,
+                  size_t size);
   void Finish();
 
   std::unique_ptr<nl_msg, Deleter> message_;

@@ -6,6 +6,7 @@
 
 #include "connections.h"
 #include "layout.h"
+#include "route_records.h"
 
 namespace ipvs {
 namespace {
@@ -100,6 +101,20 @@ std::string Layout() {
     using Record = EngineRecord;
     AppendRecord(&json, "EngineRecord", sizeof(Record),
                  {FIELD(row), FIELD(offset), FIELD(length), FIELD(name)});
+  }
+  {
+    using Record = LinkRecord;
+    AppendRecord(&json, "LinkRecord", sizeof(Record),
+                 {FIELD(index), FIELD(flags), FIELD(mtu), FIELD(name), FIELD(kind)});
+  }
+  {
+    using Record = AddressRecord;
+    AppendRecord(&json, "AddressRecord", sizeof(Record),
+                 {FIELD(link), FIELD(family), FIELD(prefix), FIELD(scope), FIELD(address)});
+  }
+  {
+    using Record = AddressChange;
+    AppendRecord(&json, "AddressChange", sizeof(Record), {FIELD(command), FIELD(address)});
   }
   return json + "}";
 }

@@ -26,6 +26,12 @@ enum class Op : uint32_t {
   kStartDaemon = 11,  // DaemonRecord -> nothing
   kStopDaemon = 12,   // DaemonRecord (state) -> nothing
   kApplyUntilError = 13,  // as kApply, but nothing after the first failure is sent
+  // Of network devices, on a handle of openRoute; route_records.h has the records.
+  kLinks = 64,            // nothing -> LinkRecord[]
+  kAddresses = 65,        // nothing -> AddressRecord[]
+  kChangeAddresses = 66,  // AddressChange[] -> int32_t[]: as kApply
+  kAddDummy = 67,         // LinkRecord (name) -> nothing
+  kDeleteLink = 68,       // LinkRecord (index) -> nothing
 };
 
 constexpr int32_t kNotTried = -1;

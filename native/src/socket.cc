@@ -76,8 +76,9 @@ bool IsWellFormed(Op op, Bytes request) {
     case Op::kFlush:
     case Op::kDaemons:
       return request.empty();
+    default:
+      return false;
   }
-  return false;
 }
 
 // What tells one destination of a service from another; the service's index keeps one set for all
@@ -108,9 +109,11 @@ bool ReadErrno(const Message& message, int* err) {
   return true;
 }
 
-Failure Connection::Open(const std::string& netns, int timeout, std::shared_ptr<Connection>* out) {
+Failure Connection::Open(const std::string& netns, int timeout,
+                         std::shared_ptr<Conversation>* out) {
   std::unique_ptr<Transport> transport;
-  if (Failure failure = RunInNetns(netns, [&] { return OpenNetlink(&transport); })) return failure;
+  if (Failure failure = RunInNetns(netns, [&] { return OpenNetlink(&transport, NETLINK_GENERIC); }))
+    return failure;
   auto connection = std::make_shared<Connection>(std::move(transport), timeout, netns.empty());
   if (Failure failure = connection->Resolve()) return failure;
   *out = std::move(connection);
@@ -223,8 +226,9 @@ Failure Connection::Dispatch(Op op, Bytes request, ByteBuffer* reply) {
       return Command("stopDaemon", IPVS_CMD_DEL_DAEMON, [&](nl_msg* message) {
         return PutDaemonState(message, RecordAt<DaemonRecord>(request, 0));
       });
+    default:
+      return kBadRequest;
   }
-  return kBadRequest;
 }
 
 Failure Connection::Services(ByteBuffer* reply) {

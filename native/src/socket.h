@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "channel.h"
 #include "connections.h"
+#include "conversation.h"
 #include "failure.h"
 #include "outbox.h"
 #include "records.h"
@@ -16,13 +17,12 @@
 
 namespace ipvs {
 
-// A conversation with the kernel's IPVS in one network namespace. Any thread may call; calls take
-// turns.
-class Connection {
+// A conversation with the kernel's IPVS in one network namespace.
+class Connection final : public Conversation {
  public:
   // `netns` is a path, empty for the caller's own namespace. `timeout` in milliseconds bounds the
   // wait for an answer; 0 is forever.
-  static Failure Open(const std::string& netns, int timeout, std::shared_ptr<Connection>* out);
+  static Failure Open(const std::string& netns, int timeout, std::shared_ptr<Conversation>* out);
 
   // For tests, which bring their own kernel. Call Resolve before anything else. `is_own`: the
   // socket is in the caller's namespace.
@@ -30,15 +30,10 @@ class Connection {
   // Looks up IPVS's family id, which also loads the module on kernels since 5.16.
   Failure Resolve();
 
-  // Fills `reply`, which must be empty, with what `op` answers; records.h says which records go in
-  // and come out.
-  Failure Execute(Op op, Bytes request, ByteBuffer* reply);
-  // Fills `columns`, which must be empty, with the rows that match. `canceled` breaks it off with
-  // ECANCELED. Other calls need not wait for it.
+  Failure Execute(Op op, Bytes request, ByteBuffer* reply) override;
   Failure ReadConnections(const ConnectionQuery& query, const std::atomic<bool>& canceled,
-                          ConnectionColumns* columns);
-  // Waits for the call under way, then lets go of the socket. Calls after that fail with EBADF.
-  void Close();
+                          ConnectionColumns* columns) override;
+  void Close() override;
 
  private:
   struct Question {

@@ -89,12 +89,12 @@ class NetlinkTransport final : public Transport {
 
 }  // namespace
 
-Failure OpenNetlink(std::unique_ptr<Transport>* transport) {
+Failure OpenNetlink(std::unique_ptr<Transport>* transport, int protocol) {
   Socket socket(nl_socket_alloc());
   if (socket == nullptr) return {"socket", ENOMEM};
   // libnl's own codes lose errnos; the system's is still there right after it failed.
   errno = 0;
-  if (nl_connect(socket.get(), NETLINK_GENERIC) < 0) return {"socket", errno != 0 ? errno : EIO};
+  if (nl_connect(socket.get(), protocol) < 0) return {"socket", errno != 0 ? errno : EIO};
   *transport = std::make_unique<NetlinkTransport>(std::move(socket));
   return {};
 }

@@ -32,8 +32,8 @@ class Transport {
   virtual size_t receive_capacity() const = 0;
 };
 
-// Opens a generic netlink socket in the calling thread's network namespace, where it stays for
-// life.
-Failure OpenNetlink(std::unique_ptr<Transport>* transport);
+// Opens a socket of `protocol` (NETLINK_GENERIC, NETLINK_ROUTE, …) in the calling thread's network
+// namespace, where it stays for life.
+Failure OpenNetlink(std::unique_ptr<Transport>* transport, int protocol);
 
 }  // namespace ipvs

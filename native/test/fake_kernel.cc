@@ -99,7 +99,9 @@ void FakeKernel::Take(const Request& request) {
   requests.push_back(request);
   if (on_request) on_request();
   Datagrams replies;
-  if (request.header.nlmsg_type == GENL_ID_CTRL) {
+  if (stranger) {
+    replies = stranger(request);
+  } else if (request.header.nlmsg_type == GENL_ID_CTRL) {
     if (family != 0) {
       replies = {
           {Data(GENL_ID_CTRL, request.sequence(), CTRL_CMD_NEWFAMILY, false, FamilyReply(family))}};

@@ -45,6 +45,8 @@ class FakeKernel {
   Reply reply;
   // The family's id; 0 when there is no such family. A request to any other is answered ENOENT.
   uint16_t family = kFamily;
+  // For every request, instead of all that: what rtnetlink and the like are played with.
+  Reply stranger;
   // Called before each request is looked at.
   std::function<void()> on_request;
   // Called before each read.
