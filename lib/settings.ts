@@ -370,10 +370,15 @@ export function onlyNames(
 ): void {
   for (const name in value) {
     if (value[name] === undefined || names.includes(name)) continue;
-    const near = nearest(name, names);
-    const hint = near === undefined ? `${what} takes ${names.join(', ')}` : `did you mean ${near}?`;
-    throw new InvalidInput(`${name}: no such setting of a ${what}: ${hint}`);
+    throw new InvalidInput(noSuchSetting(what, name, names));
   }
+}
+
+/** What to say of a key that nobody reads. */
+export function noSuchSetting(what: string, name: string, names: readonly string[]): string {
+  const near = nearest(name, names);
+  const hint = near === undefined ? `${what} takes ${names.join(', ')}` : `did you mean ${near}?`;
+  return `${name}: no such setting of a ${what}: ${hint}`;
 }
 
 function nearest(name: string, names: readonly string[]): string | undefined {
