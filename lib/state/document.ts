@@ -151,7 +151,11 @@ class Reader {
 
   #scalar(node: Scalar): unknown {
     const { value, source = '' } = node;
-    if (typeof value === 'number' && Number.isInteger(value) && !/^-?(?:0|[1-9]\d*)$/.test(source)) {
+    if (
+      typeof value === 'number' &&
+      Number.isInteger(value) &&
+      !/^-?(?:0|[1-9]\d*)$/.test(source)
+    ) {
       this.#wrong(
         placeOf(node),
         `${show(source)} is not a plain decimal number: write digits alone, such as 10`,

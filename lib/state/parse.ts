@@ -25,7 +25,7 @@ export interface ParseOptions {
 /** Characters; the parser wants some hundred bytes of memory for each. */
 const LONGEST = 16 * 1024 * 1024;
 /** Services, destinations and settings. Aliases can make many of a short text. */
-const MOST = 5_000_000;
+const MOST = 1_000_000;
 
 /**
  * Reads a state file: YAML, or JSON, which is YAML too. All or nothing: throws a StateError that has every problem found.
@@ -156,7 +156,7 @@ class Builder {
     const applicable = entries.has('scheduler') ? without(defaults, 'schedulerFlags') : defaults;
     const settings = this.#settings(names.SERVICE_DEFAULTS, entries, applicable);
     const full = this.#try(node, entries, applicable, () => toFullService({ ...key, ...settings }));
-    if (!this.#isFirst(serviceId(key), 'service', this.#places, node)) return;
+    if (!this.#isFirst(serviceId(key), `service ${serviceId(key)}`, this.#places, node)) return;
     const items = destinations?.node.kind === 'list' ? destinations.node.items : [];
     const made = this.#destinations(key, items, defaults);
     if (full !== undefined) this.#services.push({ ...slimService(full), destinations: made });
@@ -214,7 +214,7 @@ class Builder {
     const full = this.#try(node, entries, applicable, () =>
       toFullDestination(service, { ...key, ...settings }),
     );
-    const what = `destination of ${serviceId(service)}`;
+    const what = `destination ${destinationId(key)} of ${serviceId(service)}`;
     if (!this.#isFirst(destinationId(key), what, places, node)) return undefined;
     return full === undefined ? undefined : slimDestination(full);
   }
@@ -257,7 +257,10 @@ class Builder {
     } catch (error) {
       if (!(error instanceof InvalidInput)) throw error;
       const [path = ''] = error.problem.split(':', 1);
-      this.#wrong(find(path, entries) ?? find(path, defaults) ?? naming(entries) ?? node, error.problem);
+      this.#wrong(
+        find(path, entries) ?? find(path, defaults) ?? naming(entries) ?? node,
+        error.problem,
+      );
       return undefined;
     }
   }
@@ -278,7 +281,7 @@ class Builder {
       places.set(id, place.start);
       return true;
     }
-    this.#wrong(place, `${what} ${id} is here twice: first at ${this.#problems.place(first)}`);
+    this.#wrong(place, `${what} is here twice: first at ${this.#problems.place(first)}`);
     return false;
   }
 
@@ -296,6 +299,8 @@ class Builder {
 
   #isMap(what: string, node: Node): node is MapNode {
     if (node.kind === 'map') return true;
+    // An alias of nothing has been told of.
+    if (node.kind === 'scalar' && node.value === undefined) return false;
     const found = node.kind === 'list' ? 'a list' : show(node.value);
     this.#wrong(node, `${what}: ${found} is not a map: write its settings as name: value`);
     return false;

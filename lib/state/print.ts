@@ -54,14 +54,16 @@ function plainDestination(service: ServiceKey, destination: Destination): string
 
 function plainTimeouts(timeouts: Partial<Timeouts>): Plain {
   const full = toFullTimeouts(timeouts);
-  return Object.fromEntries(TIMEOUTS.filter((name) => full[name] > 0).map((name) => [name, full[name]]));
+  return Object.fromEntries(
+    TIMEOUTS.filter((name) => full[name] > 0).map((name) => [name, full[name]]),
+  );
 }
 
 const SERVICE = ['scheduler', 'schedulerFlags', 'persistence', 'onePacket'];
 const DESTINATION = ['forward', 'weight', 'upperThreshold', 'lowerThreshold', 'tunnel'];
 
 function pick(from: Service | Destination, names: readonly string[]): Plain {
-  const all = from as Plain;
+  const all = { ...from } as Plain;
   return Object.fromEntries(
     names.filter((name) => all[name] !== undefined).map((name) => [name, all[name]]),
   );
@@ -95,6 +97,8 @@ function scalar(value: unknown): string {
   const text = String(value);
   if (typeof value !== 'string') return text;
   // Ids of IPv4, and names; an id of IPv6 has brackets, which begin a list.
-  const isPlain = /^(?:[a-z][a-z0-9_-]*|[a-z]+:\/\/[0-9.]+:\d+|fwmark6?:\d+|[0-9.]+:\d+)$/.test(text);
+  const isPlain = /^(?:[a-z][a-z0-9_-]*|[a-z]+:\/\/[0-9.]+:\d+|fwmark6?:\d+|[0-9.]+:\d+)$/.test(
+    text,
+  );
   return isPlain && !RESERVED.test(text) ? text : JSON.stringify(text);
 }

@@ -104,7 +104,8 @@ export class Problems {
       const key = `${start}:${message}`;
       if (this.#seen.has(key)) return;
       this.#seen.add(key);
-      this.#kept.push({ start, end, message: message.replace(/\s*\n\s*/g, ' ') });
+      const words = message.replace(/: undefined is out of range/, ' is missing');
+      this.#kept.push({ start, end, message: words.replace(/\s*\n\s*/g, ' ') });
     }
     this.count++;
   }
