@@ -17,7 +17,15 @@ const ground = ['lib/{address,errors,model,lab}.ts'];
 const border = [
   'lib/{client,apply,operation,queries,layout,records,native,memory,connections,connection-*}.ts',
 ];
-const commandOnly = ['./cli/*', '**/cli/*', 'commander', 'yaml', 'cli-table3'];
+const commandOnly = [
+  './cli/*',
+  '**/cli/*',
+  './state',
+  './state/*',
+  'commander',
+  'yaml',
+  'cli-table3',
+];
 
 export default defineConfig(
   globalIgnores([
@@ -88,6 +96,28 @@ export default defineConfig(
       '!./plan/*',
     ],
     'a plan is a pure function of two states',
+  ),
+  arrows(
+    ['lib/{state,ipvsadm}.ts', 'lib/{state,ipvsadm}/**'],
+    [],
+    [
+      './*',
+      '../*',
+      'commander',
+      '!./state',
+      '!./ipvsadm',
+      '!./state/*',
+      '!./ipvsadm/*',
+      '!../state',
+      '!../state/*',
+      ...['address', 'errors', 'id', 'ipvsadm-args', 'model', 'order', 'settings'].flatMap(
+        (name) => [`!./${name}`, `!../${name}`],
+      ),
+      ...['document', 'file', 'names', 'options', 'parse', 'print', 'problems', 'slim'].map(
+        (name) => `!./${name}`,
+      ),
+    ],
+    'a state file is text and what it says; yaml is read here alone',
   ),
   arrows(border, [], commandOnly, 'the core needs no third-party module and knows no command'),
   arrows(

@@ -329,7 +329,7 @@ web.yaml:5:47: weight: "much" is out of range: use a whole number from 0 to 2147
     } catch (error) {
       const [, source = '', mark = ''] = (error as StateError).report().split('\n');
       expect(source.length).toBeLessThan(120);
-      expect(source).not.toMatch(/[\u001b\u202e]/);
+      expect(source).not.toMatch(/[\p{Cc}\p{Cf}]/u);
       expect(mark.indexOf('^')).toBe(source.indexOf('"'));
       return;
     }
@@ -368,7 +368,7 @@ describe('texts made to hurt', () => {
     ['long', `# ${'x'.repeat(17_000_000)}`, /characters are too many/],
     [
       'many keys',
-      Array.from({ length: 50_000 }, (_, i) => `k${i}: 1`).join('\n'),
+      Array.from({ length: 10_000 }, (_, i) => `k${i}: 1`).join('\n'),
       /no such setting/,
     ],
   ])('%s', (_name, text, words) => {
@@ -424,7 +424,7 @@ describe('its one text', () => {
           );
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 
