@@ -288,6 +288,14 @@ describe('in other forms', () => {
   });
 });
 
+function failureOf(make: () => unknown): unknown {
+  try {
+    return make();
+  } catch (error) {
+    return error;
+  }
+}
+
 describe('bad input', () => {
   const cases: readonly [string, unknown, unknown, unknown, RegExp][] = [
     ['a service twice', [web(), web(A)], [], {}, /^plan tcp:\/\/10\.0\.0\.1:80: wanted twice: /],
@@ -362,6 +370,6 @@ describe('bad input', () => {
     const make = (): unknown =>
       plan(desired as VirtualServer[], actual as VirtualServer[], options as PlanOptions);
     expect(make).toThrow(message);
-    expect(make).toThrow(expect.objectContaining({ code: 'ERR_IPVS_INVALID', operation: 'plan' }));
+    expect(failureOf(make)).toMatchObject({ code: 'ERR_IPVS_INVALID', operation: 'plan' });
   });
 });

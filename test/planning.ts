@@ -1,13 +1,7 @@
 // A table that changes are done to, one at a time and in plain sight: what a plan promises is about every state it passes.
 import fc from 'fast-check';
 import { destinationId, serviceId } from '../lib/id';
-import type {
-  Change,
-  Destination,
-  Service,
-  VirtualServer,
-  VirtualServerStatus,
-} from '../lib/model';
+import type { Change, Destination, Service, VirtualServer } from '../lib/model';
 import { inOrder } from '../lib/order';
 import { anyState } from './arbitraries';
 
@@ -76,7 +70,7 @@ const KNOWN_TO_THE_KERNEL = new Set([
 ]);
 
 /** What was read, in an order of its own and without what only the kernel knows. */
-export function settled(servers: readonly VirtualServerStatus[]): unknown {
+export function settled(servers: readonly VirtualServer[]): unknown {
   const settings = (status: object): object =>
     Object.fromEntries(Object.entries(status).filter(([name]) => !KNOWN_TO_THE_KERNEL.has(name)));
   return inOrder(servers).map((server) => ({
