@@ -4,11 +4,13 @@
       'target_name': 'ipvs',
       'sources': [
         'native/src/addon.cc',
+        'native/src/aio.cc',
         'native/src/apply.cc',
         'native/src/attributes.cc',
         'native/src/channel.cc',
         'native/src/connections.cc',
         'native/src/conntable.cc',
+        'native/src/destinations.cc',
         'native/src/netns.cc',
         'native/src/outbox.cc',
         'native/src/records.cc',

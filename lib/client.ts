@@ -22,11 +22,13 @@ import type {
   ServiceStatus,
   SyncDaemon,
   Timeouts,
+  VirtualServer,
   VirtualServerStatus,
 } from './model';
 import { loadBinding, type NativeHandle } from './native';
 import { runAsync, runSync, type Operation } from './operation';
 import * as queries from './queries';
+import { NO_READING, servers as readServers } from './servers';
 import { onlyNames } from './settings';
 
 /** How to open a client. @public */
@@ -84,6 +86,12 @@ export interface Ipvs extends AsyncDisposable {
    * what others change meanwhile may be seen or not. Nothing is listed twice.
    */
   snapshot(): Promise<VirtualServerStatus[]>;
+  /**
+   * The settings of everything, without counters: what a plan compares, several times sooner than `snapshot` when most
+   * is as it was. What has not changed since this client last asked is the same object as then, the whole array too;
+   * all of it is frozen. Connections are told for destinations of weight 0 alone. Not atomic, as `snapshot`.
+   */
+  servers(): Promise<readonly VirtualServer[]>;
   /**
    * Runs changes in order in one trip; resolves with one outcome a change. The kernel has no transaction: see `onError`.
    * Bad input anywhere rejects before anything is sent. Broken off half-way, rejects with an ApplyError that carries the
@@ -187,6 +195,7 @@ function attempt<T>(read: () => T): T | undefined {
 export class Client implements Ipvs {
   readonly #handle: NativeHandle;
   #closed = false;
+  #reading = NO_READING;
 
   constructor(handle: NativeHandle) {
     this.#handle = handle;
@@ -255,6 +264,10 @@ export class Client implements Ipvs {
   snapshot(): Promise<VirtualServerStatus[]> {
     return this.#run({ operation: 'snapshot' }, queries.snapshot());
   }
+  async servers(): Promise<readonly VirtualServer[]> {
+    this.#reading = await this.#run({ operation: 'servers' }, readServers(this.#reading));
+    return this.#reading.servers;
+  }
   apply(changes: Iterable<Change>, options?: ApplyOptions): Promise<Outcome[]> {
     return this.#run({ operation: 'apply' }, apply(changes, options));
   }
@@ -295,6 +308,7 @@ export class Client implements Ipvs {
 export class SyncClient implements IpvsSync {
   readonly #handle: NativeHandle;
   #closed = false;
+  #reading = NO_READING;
 
   constructor(handle: NativeHandle) {
     this.#handle = handle;
@@ -362,6 +376,10 @@ export class SyncClient implements IpvsSync {
   }
   snapshot(): VirtualServerStatus[] {
     return this.#run({ operation: 'snapshot' }, queries.snapshot());
+  }
+  servers(): readonly VirtualServer[] {
+    this.#reading = this.#run({ operation: 'servers' }, readServers(this.#reading));
+    return this.#reading.servers;
   }
   apply(changes: Iterable<Change>, options?: ApplyOptions): Outcome[] {
     return this.#run({ operation: 'apply' }, apply(changes, options));

@@ -3,12 +3,14 @@ import { formatAddress, writeAddress } from './address';
 import { familyOf } from './id';
 import { LAYOUT, Records } from './layout';
 import type {
+  Destination,
   DestinationStatus,
   Family,
   Forward,
   Info,
   Persistence,
   Protocol,
+  Service,
   ServiceKey,
   ServiceStatus,
   Stats,
@@ -265,6 +267,36 @@ export function readDestination(from: Records, row: number): DestinationStatus {
     stats: readStats(from, offset + DESTINATION_ROW.stats),
   };
   return forward === 'tunnel' ? { ...status, tunnel: readTunnel(from, at) } : status;
+}
+
+type Connections = Pick<
+  DestinationStatus,
+  'activeConnections' | 'inactiveConnections' | 'persistentConnections'
+>;
+
+/** A service without its counters. */
+export function readServiceReading(from: Records, row: number): Service {
+  // The row is ours, and nobody else has seen it.
+  const service: Service & { stats?: Stats } = readService(from, row);
+  delete service.stats;
+  return service;
+}
+
+/** A destination without its counters; one of weight 0 with its connections, which is what a drain waits for. */
+export function readDestinationReading(
+  from: Records,
+  row: number,
+): Destination & Partial<Connections> {
+  const status = readDestination(from, row);
+  const { address, port, forward, weight, upperThreshold, lowerThreshold, tunnel } = status;
+  const { activeConnections, inactiveConnections, persistentConnections } = status;
+  const settings = { address, port, forward, weight, upperThreshold, lowerThreshold };
+  if (tunnel === undefined && weight !== 0) return settings;
+  return {
+    ...settings,
+    ...(tunnel === undefined ? {} : { tunnel }),
+    ...(weight === 0 ? { activeConnections, inactiveConnections, persistentConnections } : {}),
+  };
 }
 
 function readTunnel(from: Records, at: number): Tunnel {

@@ -58,6 +58,23 @@ class FuzzedKernel : public Transport {
     return read > 0 ? static_cast<int>(read) : -EAGAIN;
   }
 
+  bool Converse(std::span<const Bytes> datagrams, unsigned reads, uint8_t* slots, size_t slot_size,
+                int* sizes) override {
+    for (size_t i = 0; i < datagrams.size(); i++) {
+      (void)Send(datagrams[i]);
+      for (size_t slot = i * reads; slot < (i + 1) * reads; slot++) {
+        iovec room = {slots + slot * slot_size, slot_size};
+        sockaddr_nl sender;
+        mmsghdr message = {};
+        message.msg_hdr.msg_name = &sender;
+        message.msg_hdr.msg_iov = &room;
+        const int count = Receive(&message, 1);
+        sizes[slot] = count > 0 ? static_cast<int>(message.msg_len) : count;
+      }
+    }
+    return true;
+  }
+
   int Wait(int) override { return input_.size() < 3 ? 0 : 1; }
   size_t send_capacity() const override { return 1 << 16; }
   size_t receive_capacity() const override { return 1 << 16; }
@@ -101,12 +118,12 @@ void CheckRows(const ByteBuffer& reply) {
   }
 }
 
-std::vector<uint8_t> RequestFor(Op op) {
+std::vector<uint8_t> RequestFor(Op op, bool many) {
   switch (op) {
     case Op::kApply:
     case Op::kApplyUntilError:
     case Op::kDestinations: {
-      std::vector<ChangeRecord> changes(3);
+      std::vector<ChangeRecord> changes(many ? 9 : 3);
       for (ChangeRecord& change : changes) change.command = 1, change.service.family = AF_INET;
       const auto* bytes = reinterpret_cast<const uint8_t*>(changes.data());
       return {bytes, bytes + changes.size() * sizeof(ChangeRecord)};
@@ -134,7 +151,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                               1);
   ipvs::Require(!connection.Resolve());
   ipvs::ByteBuffer reply;
-  if (connection.Execute(op, ipvs::RequestFor(op), &reply)) return 0;
+  if (connection.Execute(op, ipvs::RequestFor(op, size % 2 == 0), &reply)) return 0;
   if (op == Op::kServices || op == Op::kService) ipvs::CheckRows<ipvs::ServiceRow>(reply);
   if (op == Op::kDestinations) ipvs::CheckRows<ipvs::DestinationRow>(reply);
   if (op == Op::kDaemons) ipvs::CheckRows<ipvs::DaemonRecord>(reply);

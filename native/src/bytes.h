@@ -13,6 +13,20 @@ namespace ipvs {
 
 using Bytes = std::span<const uint8_t>;
 
+// How many records a request holds.
+template <typename T>
+size_t CountOf(Bytes request) {
+  return request.size() / sizeof(T);
+}
+
+// Requests may lie at any address, so records are copied out.
+template <typename T>
+T RecordAt(Bytes request, size_t index) {
+  T record;
+  std::memcpy(&record, request.data() + index * sizeof(T), sizeof(T));
+  return record;
+}
+
 // A growing array of bytes on malloc: large blocks move without being copied, nothing is zeroed
 // first, and the result can be handed to JavaScript, which frees it.
 class ByteBuffer {

@@ -94,6 +94,24 @@ Failure Channel::Receive(Shape shape, const Receiver& receiver) {
   }
 }
 
+bool Channel::Converse(std::span<const Bytes> requests, unsigned reads, const Receiver& receiver,
+                       Failure* failure) {
+  const size_t slots = requests.size() * reads;
+  if (slots > kMaxSlots) return false;
+  if (slots_ == nullptr) slots_.reset(new uint8_t[kMaxSlots * kDataSize]);
+  int sizes[kMaxSlots];
+  if (!transport_->Converse(requests, reads, slots_.get(), kDataSize, sizes)) return false;
+  for (size_t slot = 0; slot < slots && !*failure; slot++) {
+    bool progress = false;
+    const int size = sizes[slot];
+    if (size == -ENOBUFS) overruns_++;
+    if (size <= 0) continue;
+    *failure = DeliverMessages({slots_.get() + slot * kDataSize, static_cast<size_t>(size)},
+                               receiver, &progress);
+  }
+  return true;
+}
+
 void Channel::Drain() {
   unsettled_ = false;
   for (int reads = 0; reads < kMaxDrainReads; reads++) {
@@ -150,8 +168,12 @@ Failure Channel::DeliverDatagram(const mmsghdr& datagram, const Receiver& receiv
   if (datagram.msg_hdr.msg_flags & MSG_TRUNC) return Fail("receive", EBADMSG);
 
   const iovec& vector = *datagram.msg_hdr.msg_iov;
-  Bytes rest(static_cast<const uint8_t*>(vector.iov_base),
-             std::min<size_t>(datagram.msg_len, vector.iov_len));
+  return DeliverMessages({static_cast<const uint8_t*>(vector.iov_base),
+                          std::min<size_t>(datagram.msg_len, vector.iov_len)},
+                         receiver, progress);
+}
+
+Failure Channel::DeliverMessages(Bytes rest, const Receiver& receiver, bool* progress) {
   while (!rest.empty()) {
     nlmsghdr header;
     if (rest.size() < sizeof(header)) return Fail("receive", EBADMSG);

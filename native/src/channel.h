@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "bytes.h"
@@ -45,6 +46,12 @@ class Channel {
   // Reads what is there, waiting if need be, until at least one message of this exchange was handed
   // over.
   Failure Receive(Shape shape, const Receiver& receiver);
+  // Sends a request a datagram, with two reads or more after each, in a few system calls; for
+  // requests whose answers are there when they have been sent. At most kMaxSlots reads in all.
+  // What is not answered by then is left to Drain. False when that cannot be done here.
+  bool Converse(std::span<const Bytes> requests, unsigned reads, const Receiver& receiver,
+                Failure* failure);
+  static constexpr unsigned kMaxSlots = 128;
   // Throws away all that can be read, the rest of a dump included.
   void Drain();
 
@@ -59,6 +66,7 @@ class Channel {
   Failure Wait(Deadline* deadline);
   Failure Deliver(int count, const Receiver& receiver, bool* progress);
   Failure DeliverDatagram(const mmsghdr& datagram, const Receiver& receiver, bool* progress);
+  Failure DeliverMessages(Bytes rest, const Receiver& receiver, bool* progress);
   Failure Fail(const char* op, int err);
   void Arrange(size_t size, unsigned count);
 
@@ -74,6 +82,7 @@ class Channel {
   std::vector<mmsghdr> datagrams_;
   std::vector<iovec> vectors_;
   std::vector<sockaddr_nl> senders_;
+  std::unique_ptr<uint8_t[]> slots_;  // for Converse, once it was needed
 };
 
 // How many acknowledgements one read takes.

@@ -21,13 +21,6 @@ constexpr int kDumpAttempts = 4;
 // Answers to this many requests fit into the smallest receive buffer there is.
 constexpr uint32_t kWindow = 64;
 
-template <typename T>
-T RecordAt(Bytes request, size_t index) {
-  T record;
-  std::memcpy(&record, request.data() + index * sizeof(T), sizeof(T));
-  return record;
-}
-
 size_t AddressSize(uint8_t family) {
   return family == AF_INET ? sizeof(in_addr) : family == AF_INET6 ? sizeof(in6_addr) : 0;
 }

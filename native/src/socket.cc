@@ -37,19 +37,6 @@ constexpr Failure kBadRequest = {"request", EINVAL};
 bool PutNothing(nl_msg*) { return true; }
 bool TakeNothing(Bytes) { return true; }
 
-template <typename T>
-size_t CountOf(Bytes request) {
-  return request.size() / sizeof(T);
-}
-
-// Requests may lie at any address, so records are copied out.
-template <typename T>
-T RecordAt(Bytes request, size_t index) {
-  T record;
-  std::memcpy(&record, request.data() + index * sizeof(T), sizeof(T));
-  return record;
-}
-
 // The requests of each operation, in records: their size, and how many at least and at most.
 bool IsWellFormed(Op op, Bytes request) {
   const auto holds = [&](size_t size, size_t least, size_t most) {
@@ -81,21 +68,6 @@ bool IsWellFormed(Op op, Bytes request) {
   }
 }
 
-// What tells one destination of a service from another; the service's index keeps one set for all
-// services.
-struct DestinationIdentity {
-  uint32_t service;
-  uint16_t family;
-  uint16_t port;
-  uint8_t address[16];
-};
-
-DestinationIdentity IdentityOf(const DestinationRow& row) {
-  DestinationIdentity identity = {row.service, row.destination.family, row.destination.port, {}};
-  std::memcpy(identity.address, row.destination.address, sizeof(identity.address));
-  return identity;
-}
-
 }  // namespace
 
 bool ReadErrno(const Message& message, int* err) {
@@ -107,6 +79,14 @@ bool ReadErrno(const Message& message, int* err) {
   if (value > 0 || value < -kMaxErrno) return false;
   *err = -value;
   return true;
+}
+
+bool ReadHeader(const Message& message, uint16_t family, uint8_t command, Bytes* attributes) {
+  genlmsghdr header;
+  if (message.type != family || message.payload.size() < sizeof(header)) return false;
+  std::memcpy(&header, message.payload.data(), sizeof(header));
+  *attributes = message.payload.subspan(GENL_HDRLEN);
+  return header.cmd == command;
 }
 
 Failure Connection::Open(const std::string& netns, int timeout,
@@ -263,32 +243,6 @@ Failure Connection::Service(const ChangeRecord& key, ByteBuffer* reply) {
   return failure.err == ESRCH ? Failure{} : failure;
 }
 
-Failure Connection::Destinations(Bytes keys, ByteBuffer* reply) {
-  RowSet<DestinationIdentity> seen;
-  for (uint32_t index = 0; index < CountOf<ChangeRecord>(keys); index++) {
-    const ServiceKey key = RecordAt<ChangeRecord>(keys, index).service;
-    const size_t start = reply->size();
-    const auto put = [&](nl_msg* message) { return PutServiceKey(message, key); };
-    const auto take = [&](Bytes attributes) {
-      DestinationRow row;
-      if (!ReadDestination(attributes, key.family, &row)) return false;
-      row.service = index;
-      if (seen.Insert(IdentityOf(row))) reply->Append(row);
-      return true;
-    };
-    const auto reset = [&] {
-      reply->Truncate(start);
-      seen.Truncate(start / sizeof(DestinationRow));
-    };
-    if (Failure failure =
-            Query({"destinations", family_, IPVS_CMD_GET_DEST, IPVS_CMD_NEW_DEST, true}, put, take,
-                  reset)) {
-      return failure;
-    }
-  }
-  return {};
-}
-
 Failure Connection::Info(ByteBuffer* reply) {
   InfoRecord info = {};
   const Failure failure = Query(
@@ -367,10 +321,8 @@ Failure Connection::Ask(const Question& question, const Put& put, const Take& ta
     if (message.type == NLMSG_ERROR || message.type == NLMSG_DONE) {
       return finished = ReadErrno(message, &err);
     }
-    genlmsghdr header;
-    if (message.type != question.family || message.payload.size() < sizeof(header)) return false;
-    std::memcpy(&header, message.payload.data(), sizeof(header));
-    return header.cmd == question.answer && take(message.payload.subspan(GENL_HDRLEN));
+    Bytes attributes;
+    return ReadHeader(message, question.family, question.answer, &attributes) && take(attributes);
   };
   while (!finished) {
     if (Failure failure = channel_->Receive(Shape::kData, receive)) return failure;

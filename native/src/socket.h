@@ -17,6 +17,9 @@
 
 namespace ipvs {
 
+class DestinationRows;
+struct DestinationBatch;
+
 // A conversation with the kernel's IPVS in one network namespace.
 class Connection final : public Conversation {
  public:
@@ -50,6 +53,8 @@ class Connection final : public Conversation {
   Failure Services(ByteBuffer* reply);
   Failure Service(const ChangeRecord& key, ByteBuffer* reply);
   Failure Destinations(Bytes keys, ByteBuffer* reply);
+  Failure DestinationsOf(const ServiceKey& key, uint32_t index, DestinationRows* rows);
+  Failure Converse(Bytes keys, unsigned reads, DestinationBatch* batch);
   Failure Info(ByteBuffer* reply);
   Failure Timeouts(ByteBuffer* reply);
   Failure Zero(Bytes request);
@@ -81,5 +86,7 @@ class Connection final : public Conversation {
 
 // Reads the errno out of an NLMSG_ERROR or NLMSG_DONE message; false when it makes no sense.
 bool ReadErrno(const Message& message, int* err);
+// Finds the attributes of a data message; false when it is no such answer.
+bool ReadHeader(const Message& message, uint16_t family, uint8_t command, Bytes* attributes);
 
 }  // namespace ipvs

@@ -1,5 +1,6 @@
 #include "transport.h"
 
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <netlink/netlink.h>
@@ -8,6 +9,10 @@
 #include <sys/ioctl.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <vector>
+
+#include "aio.h"
 
 namespace ipvs {
 namespace {
@@ -47,6 +52,7 @@ class NetlinkTransport final : public Transport {
     const int on = 1;
     (void)setsockopt(fd_, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
     (void)setsockopt(fd_, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
+    converses_ = std::getenv("IPVS_NO_AIO") == nullptr && Exclude(fd_);
   }
 
   int Send(Bytes datagram) override {
@@ -66,6 +72,26 @@ class NetlinkTransport final : public Transport {
     return received < 0 ? -errno : received;
   }
 
+  bool Converse(std::span<const Bytes> datagrams, unsigned reads, uint8_t* slots, size_t slot_size,
+                int* sizes) override {
+    const size_t steps = 1 + reads;
+    if (!converses_ || datagrams.size() * steps > AioQueue::kDepth) return false;
+    std::vector<iocb> operations(datagrams.size() * steps);
+    std::vector<int> results(operations.size());
+    for (size_t i = 0; i < datagrams.size(); i++) {
+      Fill(&operations[i * steps], IOCB_CMD_PWRITE, datagrams[i].data(), datagrams[i].size());
+      for (size_t j = 0; j < reads; j++) {
+        Fill(&operations[i * steps + 1 + j], IOCB_CMD_PREAD, slots + (i * reads + j) * slot_size,
+             slot_size);
+      }
+    }
+    if (!AioQueue::Shared().Run(operations, results.data())) return false;
+    for (size_t i = 0; i < datagrams.size(); i++) {
+      for (size_t j = 0; j < reads; j++) sizes[i * reads + j] = results[i * steps + 1 + j];
+    }
+    return true;
+  }
+
   int Wait(int milliseconds) override {
     pollfd descriptor = {fd_, POLLIN, 0};
     const int ready = poll(&descriptor, 1, milliseconds);
@@ -81,8 +107,25 @@ class NetlinkTransport final : public Transport {
   size_t receive_capacity() const override { return receive_capacity_; }
 
  private:
+  // A plain read tells no sender, so nobody but the kernel may send to us; and it must never wait.
+  static bool Exclude(int fd) {
+    sockaddr_nl kernel = {};
+    kernel.nl_family = AF_NETLINK;
+    const int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
+           connect(fd, reinterpret_cast<const sockaddr*>(&kernel), sizeof(kernel)) == 0;
+  }
+
+  void Fill(iocb* operation, uint16_t opcode, const uint8_t* bytes, size_t size) const {
+    operation->aio_lio_opcode = opcode;
+    operation->aio_fildes = static_cast<uint32_t>(fd_);
+    operation->aio_buf = reinterpret_cast<uintptr_t>(bytes);
+    operation->aio_nbytes = size;
+  }
+
   Socket socket_;
   int fd_;
+  bool converses_ = false;
   size_t send_capacity_;
   size_t receive_capacity_;
 };

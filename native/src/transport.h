@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 
 #include "bytes.h"
 #include "failure.h"
@@ -21,6 +22,12 @@ class Transport {
   // Reads up to `count` datagrams without waiting; how many it read. The senders are in msg_name
   // (sockaddr_nl).
   virtual int Receive(mmsghdr* datagrams, unsigned count) = 0;
+  // Sends each datagram and makes `reads` reads after it, all of it in a few system calls. Slot
+  // i * reads + j of `slots` gets what came at read j after datagram i, and `sizes` how much that
+  // was: a negative errno when nothing came. Only what the kernel said is read. False when the
+  // system has no way to do so, and then nothing was sent.
+  virtual bool Converse(std::span<const Bytes> datagrams, unsigned reads, uint8_t* slots,
+                        size_t slot_size, int* sizes) = 0;
   // Waits until something can be read; 0 when `milliseconds` passed first. Negative waits forever.
   virtual int Wait(int milliseconds) = 0;
 

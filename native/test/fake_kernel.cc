@@ -54,6 +54,25 @@ class FakeKernel::Pipe : public Transport {
     return static_cast<int>(read);
   }
 
+  bool Converse(std::span<const Bytes> datagrams, unsigned reads, uint8_t* slots, size_t slot_size,
+                int* sizes) override {
+    if (!kernel_->converses) return false;
+    kernel_->conversations++;
+    for (size_t i = 0; i < datagrams.size(); i++) {
+      (void)Send(datagrams[i]);
+      for (size_t slot = i * reads; slot < (i + 1) * reads; slot++) {
+        iovec room = {slots + slot * slot_size, slot_size};
+        sockaddr_nl sender;
+        mmsghdr message = {};
+        message.msg_hdr.msg_name = &sender;
+        message.msg_hdr.msg_iov = &room;
+        const int count = Receive(&message, 1);
+        sizes[slot] = count > 0 ? static_cast<int>(message.msg_len) : count;
+      }
+    }
+    return true;
+  }
+
   int Wait(int) override {
     kernel_->waits++;
     return Next(&kernel_->wait_results, kernel_->queue.empty() ? 0 : 1);

@@ -57,6 +57,8 @@ class FakeKernel {
   std::deque<int> wait_results;
   size_t send_capacity = 1 << 20;
   size_t receive_capacity = 1 << 20;
+  // Whether many requests can go out in one call.
+  bool converses = false;
   // Datagrams that are there to be read; tests may slip in their own.
   std::deque<Datagram> queue;
 
@@ -65,6 +67,7 @@ class FakeKernel {
   int sends = 0;
   int receives = 0;
   int waits = 0;
+  int conversations = 0;
 
   // A transport to this kernel, which must outlive it.
   std::unique_ptr<Transport> Connect();
