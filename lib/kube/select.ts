@@ -16,36 +16,39 @@ export function select(candidates: readonly Candidate[], uses: Uses, zone: strin
     ...(cluster && { cluster }),
     ...(local && { local }),
     anywhere: uses.local
-      ? candidates.some((each) => each.ready || isLastResort(each))
+      ? candidates.some((each) => each.member.ready || isLastResort(each))
       : cluster !== undefined && cluster.length > 0,
-    hairpin: endpoints(candidates.filter((each) => each.local)),
+    hairpin: endpoints(candidates.filter((each) => each.member.local)),
   };
 }
 
 // On their way out, but still answering: better than nobody.
 function isLastResort(each: Candidate): boolean {
-  return each.serving && each.terminating;
+  return each.member.serving && each.member.terminating;
 }
 
 function clusterWide(candidates: readonly Candidate[], zone: string): readonly Endpoint[] {
-  const ready = candidates.filter((each) => each.ready);
+  const ready = candidates.filter((each) => each.member.ready);
   if (ready.length > 0) return endpoints(near(ready, zone));
   return endpoints(candidates.filter(isLastResort));
 }
 
 // Hints count only where every ready endpoint has them, and some of them name this place.
 function near(ready: readonly Candidate[], zone: string): readonly Candidate[] {
-  if (ready.every((each) => each.node !== undefined) && ready.some((each) => each.node)) {
-    return ready.filter((each) => each.node);
+  if (
+    ready.every((each) => each.member.node !== undefined) &&
+    ready.some((each) => each.member.node)
+  ) {
+    return ready.filter((each) => each.member.node);
   }
-  if (zone === '' || !ready.every((each) => each.zone !== undefined)) return ready;
-  const allowed = ready.filter((each) => each.zone);
+  if (zone === '' || !ready.every((each) => each.member.zone !== undefined)) return ready;
+  const allowed = ready.filter((each) => each.member.zone);
   return allowed.length > 0 ? allowed : ready;
 }
 
 function onThisNode(candidates: readonly Candidate[]): readonly Endpoint[] {
-  const local = candidates.filter((each) => each.local);
-  const ready = local.filter((each) => each.ready);
+  const local = candidates.filter((each) => each.member.local);
+  const ready = local.filter((each) => each.member.ready);
   return endpoints(ready.length > 0 ? ready : local.filter(isLastResort));
 }
 

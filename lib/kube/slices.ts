@@ -19,7 +19,7 @@ import type { Json, Report } from './read';
 import type { Endpoint } from './types';
 
 /** One address of a slice, with what matters for choosing it. */
-interface Member {
+export interface Member {
   readonly address: string;
   readonly local: boolean;
   readonly ready: boolean;
@@ -50,8 +50,16 @@ interface Slice {
 }
 
 /** An endpoint of one port with its conditions. */
-export interface Candidate extends Member {
+export interface Candidate {
+  readonly member: Member;
   readonly endpoint: Endpoint;
+}
+
+/** A member at a port, by its text. */
+interface Found {
+  readonly key: string;
+  readonly member: Member;
+  readonly port: number;
 }
 
 const SERVICE_LABEL = 'kubernetes.io/service-name';
@@ -95,22 +103,22 @@ export class Slices {
     port: { readonly name: string; readonly protocol: Protocol },
     weightOf: ((place: Place) => number) | undefined,
   ): readonly Candidate[] {
-    const found = new Map<string, { readonly member: Member; readonly port: number }>();
+    const found: Found[] = [];
     for (const slice of this.#slices.get(`${family} ${service}`) ?? []) {
       for (const each of slice.ports) {
         if (each.name !== port.name || each.protocol !== port.protocol) continue;
         for (const member of slice.members) {
-          const key = joinHostPort(member.address, each.port);
-          const other = found.get(key);
-          if (other === undefined || preference(member) > preference(other.member)) {
-            found.set(key, { member, port: each.port });
-          }
+          found.push({ key: joinHostPort(member.address, each.port), member, port: each.port });
         }
       }
     }
-    return [...found]
-      .sort(([a], [b]) => compareText(a, b))
-      .map(([, { member, port: number }]) => toCandidate(member, number, weightOf));
+    found.sort(byPlace);
+    const candidates: Candidate[] = [];
+    for (const [i, each] of found.entries()) {
+      if (i > 0 && each.key === found[i - 1]?.key) continue;
+      candidates.push(toCandidate(each, weightOf));
+    }
+    return candidates;
   }
 
   /** How many addresses of the service on this node are ready. */
@@ -142,14 +150,26 @@ function preference(member: Member): number {
   return flags.reduce((sum, flag) => sum * 2 + (flag ? 1 : 0), 0);
 }
 
+// The better of two that have one address and port comes first.
+function byPlace(a: Found, b: Found): number {
+  return (
+    compareText(a.key, b.key) ||
+    preference(b.member) - preference(a.member) ||
+    compareText(show(a.member.place.node), show(b.member.place.node)) ||
+    compareText(show(a.member.place.zone), show(b.member.place.zone))
+  );
+}
+
 function toCandidate(
-  member: Member,
-  port: number,
+  { member, port }: Found,
   weightOf: ((place: Place) => number) | undefined,
 ): Candidate {
   const { address, local } = member;
-  const weight = weightOf?.(member.place);
-  return { ...member, endpoint: { address, port, local, ...(weight !== undefined && { weight }) } };
+  const endpoint: Endpoint =
+    weightOf === undefined
+      ? { address, port, local }
+      : { address, port, local, weight: weightOf(member.place) };
+  return { member, endpoint };
 }
 
 function toFamily(value: unknown, report: Report): Family | undefined {
