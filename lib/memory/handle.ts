@@ -17,6 +17,8 @@ interface Job {
 export class MemoryHandle implements NativeHandle {
   readonly #kernel: Kernel;
   readonly #queue: Job[] = [];
+  /** The call under way, while it can still be called off. */
+  #current: Job | undefined;
   #working: Promise<void> | undefined;
   #closed = false;
 
@@ -45,6 +47,7 @@ export class MemoryHandle implements NativeHandle {
   }
 
   cancel(ticket: number): void {
+    if (this.#current?.ticket === ticket) this.#callOff();
     const index = this.#queue.findIndex((job) => job.ticket === ticket);
     if (index >= 0) this.#queue.splice(index, 1)[0]?.reject(failure('close', ECANCELED));
   }
@@ -56,6 +59,7 @@ export class MemoryHandle implements NativeHandle {
 
   closeSync(): void {
     this.#closed = true;
+    if (this.#current !== undefined && this.#current.ticket !== 0) this.#callOff();
     for (const { reject } of this.#queue.splice(0)) reject(failure('closed', ECANCELED));
   }
 
@@ -73,10 +77,22 @@ export class MemoryHandle implements NativeHandle {
     });
   }
 
+  #wasCalledOff(): boolean {
+    return this.#current === undefined;
+  }
+
+  #callOff(): void {
+    this.#current?.reject(failure('connections', ECANCELED));
+    this.#current = undefined;
+  }
+
   // Microtasks only: the timers of a test may be fake, and then nobody would wake us.
   async #work(): Promise<void> {
     for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
+      this.#current = job;
       await Promise.resolve();
+      if (this.#wasCalledOff()) continue;
+      this.#current = undefined;
       try {
         job.run();
       } catch (error) {

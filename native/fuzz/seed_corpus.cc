@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string>
 
+#include "../test/conntable_text.h"
 #include "../test/replies.h"
 #include "replies.h"
 
@@ -86,6 +87,12 @@ void AddAll(const std::filesystem::path& root) {
   config.Add(InfoReply({0x010201, 4096}));
   config.Add(TimeoutsReply({900, 120, 300}));
   config.Add(FamilyReply(kFamily));
+  Corpus conntable(root, "conntable");
+  for (const std::string& table : {kTable, kOriginTable}) {
+    std::vector<uint8_t> input = {16, 0};
+    input.insert(input.end(), table.begin(), table.end());
+    conntable.Add(input);
+  }
   Corpus replies(root, "replies");
   AddConversations(&replies);
 }

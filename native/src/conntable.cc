@@ -14,7 +14,9 @@ namespace {
 
 // The columns up to the state, which every kernel has; their widths are those of the rows.
 constexpr std::string_view kHeader = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       ";
-constexpr std::string_view kExpiresHeader = "Expires";
+// Engines since 2.6.37.
+constexpr std::string_view kEngineHeader = "Expires PEName PEData";
+constexpr std::string_view kPlainHeader = "Expires";
 constexpr std::string_view kOriginHeader = "Origin Expires";
 // The longest line of Linux has some 450 bytes, 255 of them engine data.
 constexpr size_t kMaxLine = 4096;
@@ -259,8 +261,10 @@ Failure ConnectionParser::TakeLine(std::string_view line) {
 Failure ConnectionParser::TakeHeader(std::string_view line) {
   if (!line.starts_with(kHeader)) return Bad("connection header");
   const std::string_view rest = line.substr(kHeader.size());
-  has_origin_ = rest.starts_with(kOriginHeader);
-  if (!has_origin_ && !rest.starts_with(kExpiresHeader)) return Bad("connection header");
+  has_origin_ = rest == kOriginHeader;
+  if (!has_origin_ && rest != kEngineHeader && rest != kPlainHeader) {
+    return Bad("connection header");
+  }
   has_header_ = true;
   return {};
 }
