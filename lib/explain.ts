@@ -82,6 +82,12 @@ const WORDS: Readonly<Record<string, Words>> = {
   EBUSY: () => 'the kernel is busy with another read on this socket: try again',
   ETIMEDOUT: () => 'the kernel did not answer in time: try again, or open with a longer timeout',
   EINTR: () => 'interrupted before it was done: try again',
+  EIO: ({ operation }) =>
+    operation === 'connections'
+      ? 'the kernel stopped in the middle, as it does when ip_vs is unloaded: load it again with: modprobe ip_vs'
+      : 'input or output failed: see dmesg',
+  EOVERFLOW: () =>
+    'the table has more than this library can number: read a part of it, with a filter',
   EMFILE: () => 'too many open files in this process: close some, or raise the limit (ulimit -n)',
 };
 

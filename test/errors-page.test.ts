@@ -19,6 +19,7 @@ const OPERATIONS = [
   'setTimeouts',
   'startDaemon',
   'stopDaemon',
+  'connections',
 ];
 const service = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const;
 const mixed = { address: '2001:db8::1', port: 80 };

@@ -20,6 +20,7 @@ constexpr std::string_view kPlainHeader = "Expires";
 constexpr std::string_view kOriginHeader = "Origin Expires";
 // The longest line of Linux has some 450 bytes, 255 of them engine data.
 constexpr size_t kMaxLine = 4096;
+constexpr size_t kEngineDataMax = 255;  // IP_VS_PEDATA_MAXLEN
 constexpr size_t kStateWidth = 11;
 constexpr size_t kOriginWidth = 6;
 constexpr size_t kExpiresWidth = 7;
@@ -195,7 +196,7 @@ bool TakeEngine(Line* line, ConnectionRow* row) {
   }
   if (!line->Take(' ')) return false;
   row->engine_data = line->rest();
-  return true;
+  return row->engine_data.size() <= kEngineDataMax;
 }
 
 Failure ReadRow(std::string_view text, bool has_origin, ConnectionRow* row) {

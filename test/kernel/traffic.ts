@@ -1,5 +1,5 @@
 // Real connections through IPVS, and the kernel's own words for them, read without any of our code.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import type { Connection } from '../../lib';
@@ -43,12 +43,15 @@ const PROTOCOLS: Readonly<Record<string, string>> = {
   IP: 'ip',
 };
 
+// Longer than what helpers take from a program.
+function read(namespace: Namespace, file: string): string {
+  const args = ['netns', 'exec', namespace.name, 'cat', `/proc/net/${file}`];
+  return execFileSync('ip', args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+}
+
 /** The kernel's file as rows, taken apart by nothing but spaces. */
 export function rawRows(namespace: Namespace, file = 'ip_vs_conn'): Connection[] {
-  const [header = '', ...lines] = namespace
-    .run('cat', `/proc/net/${file}`)
-    .split('\n')
-    .slice(0, -1);
+  const [header = '', ...lines] = read(namespace, file).split('\n').slice(0, -1);
   const withOrigin = header.includes('Origin');
   return lines.map((line) => {
     const [
