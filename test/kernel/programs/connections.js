@@ -22,15 +22,15 @@ async function memory(netns) {
   const client = await open({ netns });
   await client.connections({ state: 'LISTEN' });
   const before = await settled(() => false);
-  let table = await client.connections();
+  const held = { table: await client.connections() };
   const during = await settled(() => false);
-  const { length } = table;
+  const { length } = held.table;
   // A view of one column outlives the table; the others go.
-  let view = table.columns.expires.subarray(0, 1);
-  table = undefined;
+  held.view = held.table.columns.expires.subarray(0, 1);
+  delete held.table;
   const viewed = await settled(({ external }) => external < before.external + 5 * length + GROUND);
-  const kept = view[0];
-  view = undefined;
+  const [kept] = held.view;
+  delete held.view;
   const after = await settled(({ external }) => external < before.external + GROUND);
   const of = (name) => [during, viewed, after].map((usage) => usage[name] - before[name]);
   console.log(JSON.stringify({ length, kept, heap: of('heapUsed'), outside: of('external') }));
