@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import type { Order } from './inside';
 import { compileFloor, program, RESULTS, ROOT, SCRATCH, tableFile } from './places';
 import { report, targets } from './report';
-import type { Inside, Pure, Results } from './results';
+import type { Alone, Inside, Results } from './results';
 import { saveFormat, servers } from './workload';
 
 const PARTS = ['add', 'read', 'hold', 'memory', 'pure'];
@@ -89,10 +89,10 @@ function main(): void {
   const load = os.loadavg()[0] ?? 0;
   compileFloor();
   const inside = options.only === 'pure' ? nothingInside() : measureInside(options);
-  const pure =
+  const { pure, plans } =
     options.only === undefined || options.only === 'pure'
-      ? (JSON.parse(run([process.execPath, program('pure')], true)) as Pure[])
-      : [];
+      ? (JSON.parse(run([process.execPath, program('pure')], true)) as Alone)
+      : { pure: [], plans: [] };
   const results: Results = {
     ...inside,
     date: new Date().toISOString(),
@@ -101,7 +101,8 @@ function main(): void {
     hostCpus: os.cpus().length,
     load,
     pure,
-    targets: targets(inside, pure),
+    plans,
+    targets: targets(inside, pure, plans),
   };
   console.log(report(results));
   mkdirSync(RESULTS, { recursive: true });

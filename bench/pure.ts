@@ -3,6 +3,7 @@ import { cannedKernel } from './canned';
 import { cpuTimed, held, median, type Held } from './measure';
 import { DESTINATIONS, additions, servers } from './workload';
 import { internals } from './places';
+import { planTimes } from './plans';
 import type { Pure } from './results';
 
 const SERVICES = 10_000;
@@ -44,7 +45,7 @@ async function main(): Promise<void> {
       held: middle(await repeat(() => held(() => there.snapshot()))),
     },
   ];
-  console.log(JSON.stringify(found));
+  console.log(JSON.stringify({ pure: found, plans: await planTimes() }));
 }
 
 void main();

@@ -3,7 +3,11 @@ import { median } from './measure';
 import type { Holding, Inside, Keeping, Pure, Results, Target, Task, Timed } from './results';
 
 /** The targets that these results say something about. */
-export function targets({ tasks, holding, keeping }: Inside, pure: readonly Pure[]): Target[] {
+export function targets(
+  { tasks, holding, keeping }: Inside,
+  pure: readonly Pure[],
+  plans: readonly Timed[],
+): Target[] {
   const found: Target[] = [];
   const atMost = (name: string, value: number, limit: number, unit = ''): void => {
     found.push({ name, value, limit: `≤ ${limit}${unit}`, met: value <= limit });
@@ -26,6 +30,10 @@ export function targets({ tasks, holding, keeping }: Inside, pure: readonly Pure
   for (const { name, held } of pure) {
     atMost(`event loop held, ${name}, alone`, held.longest, 10, ' ms');
   }
+  const [unchanged] = plans;
+  if (unchanged !== undefined) {
+    atMost(`${unchanged.name}, CPU`, median(unchanged.times), 150, ' ms');
+  }
   for (const one of holding) {
     const value = longest(one.library) - longest(one.control);
     atMost(`event loop held, ${one.task}, in the lab, less the control`, value, 10, ' ms');
@@ -39,7 +47,7 @@ export function targets({ tasks, holding, keeping }: Inside, pure: readonly Pure
 }
 
 export function report(results: Results): string {
-  const { kernel, cpus, node, cpu, hostCpus, lab, tasks, holding, keeping, weights, pure } =
+  const { kernel, cpus, node, cpu, hostCpus, lab, tasks, holding, keeping, weights, pure, plans } =
     results;
   const where = lab ? `in the lab (user-mode Linux) on ${hostCpus} × ${cpu}` : `on ${cpu}`;
   const lines = [`Linux ${kernel}, ${cpus} CPU, ${where}, Node.js ${node}`];
@@ -52,6 +60,9 @@ export function report(results: Results): string {
   for (const task of tasks) lines.push('', ...taskLines(task));
   if (holding.length > 0) lines.push('', ...holdingLines(holding));
   if (pure.length > 0) lines.push('', ...pureLines(pure));
+  for (const { name, times } of plans) {
+    lines.push(row([name, `${median(times).toFixed(0)} ms of CPU`]));
+  }
   if (keeping.length > 0) lines.push('', ...keepingLines(keeping));
   for (const { name, bytes } of weights) {
     lines.push(row([name, `${mebibytes(bytes).toFixed(1)} MB`]));

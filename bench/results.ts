@@ -48,6 +48,13 @@ export interface Pure {
   readonly held: Held;
 }
 
+/** What needs no kernel. */
+export interface Alone {
+  readonly pure: readonly Pure[];
+  /** CPU of planning. */
+  readonly plans: readonly Timed[];
+}
+
 export interface Inside {
   readonly kernel: string;
   readonly cpus: number;
@@ -65,13 +72,12 @@ export interface Target {
   readonly met: boolean;
 }
 
-export interface Results extends Inside {
+export interface Results extends Inside, Alone {
   readonly date: string;
   readonly lab: boolean;
   readonly cpu: string;
   readonly hostCpus: number;
   /** Of other programs: the load average of the minute before. */
   readonly load: number;
-  readonly pure: readonly Pure[];
   readonly targets: readonly Target[];
 }
