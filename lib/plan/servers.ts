@@ -2,7 +2,12 @@
 import { InvalidInput, IpvsError, show } from '../errors';
 import { destinationId, serviceId, toDestinationKey, toServiceKey } from '../id';
 import type { Destination, DestinationKey, ServiceKey, VirtualServer } from '../model';
-import { toFullDestination, toFullService, type FullService } from '../settings';
+import {
+  toFullDestination,
+  toFullService,
+  type FullDestination,
+  type FullService,
+} from '../settings';
 import { destinationOf, effectOf, sameDestination, sameService, serviceOf } from './compare';
 import type { FullOptions, LeavingDestination } from './options';
 import type { Step } from './text';
@@ -93,17 +98,19 @@ export function stepsToChange(
 ): ServerSteps {
   const { key } = full;
   const there = found.destinations;
-  const places = placesOf(key, there);
+  const checked = destinations.map((input) =>
+    attempt({ service: key, destination: input }, () => toFullDestination(key, input)),
+  );
+  const order = orderOf(checked, there);
+  const places = order === undefined ? placesOf(key, there) : NO_PLACES;
   /** Which of those that are there are wanted. */
   const stays = new Uint8Array(there.length);
   const added = new Set<string>();
   const steps: Step[] = [];
-  for (const input of destinations) {
-    const wanted = attempt({ service: key, destination: input }, () =>
-      toFullDestination(key, input),
-    );
-    const id = destinationId(wanted.key);
-    const place = places.get(id);
+  for (const [i, wanted] of checked.entries()) {
+    const id = order === undefined ? destinationId(wanted.key) : '';
+    const place =
+      order === undefined ? places.get(id) : order === 'same' ? i : there.length - 1 - i;
     if (place === undefined) {
       if (added.has(id)) throw twice(key, wanted.key);
       added.add(id);
@@ -126,6 +133,26 @@ export function stepsToChange(
     leave(key, there[place] as Destination, options, steps, draining);
   }
   return { key, service: editOf(full, found), destinations: steps, draining };
+}
+
+const NO_PLACES: ReadonlyMap<string, number> = new Map();
+
+/**
+ * Whether those wanted are just those that are there, in the same order, or newest first as the kernel lists them: then
+ * nothing has to be looked up, which is most of the work of a plan that changes little.
+ */
+function orderOf(
+  wanted: readonly FullDestination[],
+  there: readonly Destination[],
+): 'same' | 'reverse' | undefined {
+  if (wanted.length !== there.length) return undefined;
+  const last = there.length - 1;
+  if (wanted.every(({ key }, i) => isAt(key, there[last - i]))) return 'reverse';
+  return wanted.every(({ key }, i) => isAt(key, there[i])) ? 'same' : undefined;
+}
+
+function isAt({ address, port }: DestinationKey, found: DestinationKey | undefined): boolean {
+  return found?.address === address && found.port === port;
 }
 
 function editOf(full: FullService, found: VirtualServer): Step | undefined {
