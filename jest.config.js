@@ -16,6 +16,7 @@ module.exports = {
         '<rootDir>/test/*.test.ts',
         '<rootDir>/test/cli/*.test.ts',
         '<rootDir>/test/kube/*.test.ts',
+        '<rootDir>/test/node/*.test.ts',
       ],
     },
     { ...common, displayName: 'kernel', testMatch: ['<rootDir>/test/kernel/*.test.ts'] },

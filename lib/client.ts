@@ -8,7 +8,6 @@ import {
   type ConnectionOptions,
   type ConnectionTable,
 } from './connections';
-import { InvalidInput, show } from './errors';
 import { closed, explainFailure, type Request } from './explain';
 import { toDestinationKey, toNumber, toServiceKey } from './id';
 import type {
@@ -25,6 +24,7 @@ import type {
   VirtualServer,
   VirtualServerStatus,
 } from './model';
+import { toNamespacePath } from './namespace';
 import { loadBinding, type NativeHandle } from './native';
 import { runAsync, runSync, type Operation } from './operation';
 import * as queries from './queries';
@@ -148,22 +148,6 @@ function toFullOptions(options: OpenOptions): { netns: string; timeout: number }
   onlyNames('client', { ...options }, ['netns', 'timeout']);
   const { netns, timeout = 30_000 } = options;
   return { netns: toNamespacePath(netns), timeout: toNumber('timeout', timeout, 0, 2 ** 31 - 1) };
-}
-
-function toNamespacePath(netns: unknown): string {
-  if (netns === undefined) return '';
-  if (
-    typeof netns !== 'string' ||
-    netns === '' ||
-    netns === '.' ||
-    netns === '..' ||
-    netns.includes('\0')
-  ) {
-    throw new InvalidInput(
-      `netns: ${show(netns)} is no namespace: give a name under /run/netns, or a path`,
-    );
-  }
-  return netns.includes('/') ? netns : `/run/netns/${netns}`;
 }
 
 /** What a call was given, as it was given: read again only when the call fails and its error wants a name for it. */

@@ -1,0 +1,185 @@
+// Programs a node, and leaves it as it was: virtual services, a dummy device and its addresses, ip sets, rules and kernel
+// settings together (subpath `ipvs/node`).
+import { release } from 'node:os';
+import { open, type Ipvs } from './client';
+import { parseVersion } from './doctor/check';
+import { InvalidInput, show } from './errors';
+import { parseCidr, type Cidr } from './kube/cidr';
+import type { NodeProgram } from './kube/types';
+import type { Family } from './model';
+import { toNamespacePath } from './namespace';
+import { runSteps, stepsOf } from './node/apply';
+import { cleanupSteps } from './node/cleanup';
+import { openLinks, type Links } from './node/links';
+import { observe, systemSysctls, type NodeSystem } from './node/observe';
+import { planNode, type NodePlan } from './node/plan';
+import { readRecord } from './node/record';
+import { describePlan } from './node/report';
+import { wantedSysctls } from './node/sysctls';
+import { systemTools } from './node/tools';
+import { onlyNames } from './settings';
+
+export { NodeError } from './node/apply';
+export type { NodeProgram } from './kube/types';
+
+/** How to open a node. @public */
+export interface NodeOptions {
+  /** A name under /run/netns, or a path. @defaultValue the caller's */
+  readonly netns?: string;
+  /** The dummy device that addresses are bound to; made where it does not exist. @defaultValue `'kube-ipvs0'` */
+  readonly device?: string;
+  /**
+   * Where to keep what was done: it says what is ours to change and delete, and what clean-up puts back. Give each
+   * namespace its own.
+   * @defaultValue `/run/ipvs/node.json`
+   */
+  readonly record?: string;
+  /** Ranges of virtual addresses (CIDRs) in which every service is ours, whoever made it. @defaultValue none */
+  readonly managed?: readonly string[];
+  /** Answer ARP for addresses of the device itself alone (`arp_ignore`, `arp_announce`). @defaultValue `false` */
+  readonly strictArp?: boolean;
+}
+
+/** What is to be done to a node, or was done. @public */
+export interface NodeReport {
+  /** One line each: `+` what is added, `~` what is edited, `-` what goes. Empty when the node is as the program says. */
+  readonly lines: readonly string[];
+  /** What of the program cannot be done, or needs a look. */
+  readonly problems: readonly string[];
+  /** How many programs (iptables, ipset) were run. */
+  readonly runs: number;
+}
+
+/** A node that programs can be put on. Every call rejects with an IpvsError. @public */
+export interface Node extends AsyncDisposable {
+  /** What {@link Node.apply} would do. Changes nothing. */
+  plan(program: NodeProgram): Promise<NodeReport>;
+  /**
+   * Makes the node as the program says. Doing it twice changes nothing. Rejects with a {@link NodeError} that says what
+   * was done; doing it again completes it.
+   */
+  apply(program: NodeProgram, options?: { readonly signal?: AbortSignal }): Promise<NodeReport>;
+  /** Takes back everything that was done, and puts settings back. Doing it twice is fine. */
+  cleanup(): Promise<NodeReport>;
+  close(): Promise<void>;
+}
+
+/** Opens a node: IPVS and rtnetlink in one namespace. @public */
+export async function openNode(options: NodeOptions = {}): Promise<Node> {
+  const full = toFullOptions(options);
+  const links = await openLinks(full.netns);
+  try {
+    const ipvs = await open(full.netns === '' ? {} : { netns: full.netns });
+    return new LocalNode(full, ipvs, links);
+  } catch (error) {
+    await links.close();
+    throw error;
+  }
+}
+
+interface FullOptions {
+  readonly netns: string;
+  readonly device: string;
+  readonly record: string;
+  readonly managed: readonly Cidr[];
+  readonly strictArp: boolean;
+}
+
+function toFullOptions(options: NodeOptions): FullOptions {
+  onlyNames('node', { ...options }, ['netns', 'device', 'record', 'managed', 'strictArp']);
+  const { netns, device = 'kube-ipvs0', record = '/run/ipvs/node.json', managed = [] } = options;
+  if (!/^[^\s/:]{1,15}$/.test(device) || device === '.' || device === '..')
+    throw new InvalidInput(
+      `device: ${show(device)} is no name of a network device: use 1 to 15 characters, no space, slash or colon`,
+    );
+  return {
+    netns: toNamespacePath(netns),
+    device,
+    record,
+    managed: managed.map((range) => toCidr('managed', range)),
+    strictArp: options.strictArp === true,
+  };
+}
+
+function toCidr(name: string, text: string): Cidr {
+  const cidr = parseCidr(text);
+  if (cidr !== undefined) return cidr;
+  throw new InvalidInput(`${name}: ${show(text)} is no range: write it as 10.96.0.0/12`);
+}
+
+class LocalNode implements Node {
+  readonly #options: FullOptions;
+  readonly #ipvs: Ipvs;
+  readonly #links: Links;
+
+  constructor(options: FullOptions, ipvs: Ipvs, links: Links) {
+    this.#options = options;
+    this.#ipvs = ipvs;
+    this.#links = links;
+  }
+
+  async plan(program: NodeProgram): Promise<NodeReport> {
+    const system = this.#system();
+    return reportOf(await this.#plan(program, system), system);
+  }
+
+  async apply(
+    program: NodeProgram,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<NodeReport> {
+    const system = this.#system(signal);
+    const { device, record: recordFile } = this.#options;
+    const plan = await this.#plan(program, system);
+    const record = await readRecord(recordFile);
+    await runSteps(stepsOf({ plan, program, system, device, record, recordFile }), signal);
+    return reportOf(plan, system);
+  }
+
+  async cleanup(): Promise<NodeReport> {
+    const system = this.#system();
+    const { record: recordFile } = this.#options;
+    const record = await readRecord(recordFile);
+    const families = Object.keys(record.rules) as Family[];
+    const observed = await observe(system, families, [], record);
+    const steps = cleanupSteps(system, observed, record, recordFile);
+    await runSteps(steps);
+    return {
+      lines: steps.slice(0, -1).map(({ name }) => `- ${name}`),
+      problems: [],
+      runs: system.tools.runs,
+    };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#ipvs.close(), this.#links.close()]);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #system(signal?: AbortSignal): NodeSystem {
+    const { netns } = this.#options;
+    const tools = systemTools({ netns, signal });
+    return { ipvs: this.#ipvs, links: this.#links, tools, sysctls: systemSysctls(netns, tools) };
+  }
+
+  async #plan(program: NodeProgram, system: NodeSystem): Promise<NodePlan> {
+    const { device, managed, strictArp, record: recordFile } = this.#options;
+    const families = Object.keys(program.rules) as Family[];
+    const settings = wantedSysctls({
+      strictArp,
+      ipv6: families.includes('ipv6'),
+      kernel: parseVersion(release()),
+    });
+    const record = await readRecord(recordFile);
+    const paths = settings.map(({ path }) => path);
+    const observed = await observe(system, families, paths, record);
+    const excluded = program.excludeCIDRs.map((range) => toCidr('excludeCIDRs', range));
+    return planNode({ program, observed, record, device, settings, managed, excluded });
+  }
+}
+
+function reportOf(plan: NodePlan, { tools }: NodeSystem): NodeReport {
+  return { lines: describePlan(plan), problems: plan.problems, runs: tools.runs };
+}

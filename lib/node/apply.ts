@@ -1,0 +1,248 @@
+// Carries out what was planned for a node, in an order in which traffic has no gap: what is needed comes before what needs
+// it, and nothing is taken away before the new is in place.
+import { applyPlan } from '../converge';
+import { IpvsError } from '../errors';
+import { serviceKey } from '../id';
+import type { NodeProgram } from '../kube/types';
+import type { NodeSystem } from './observe';
+import type { NodePlan, RulesChange } from './plan';
+import { writeRecord, type NodeRecord } from './record';
+import { fingerprint, parseSaved } from './rules';
+import { programsOf } from './variant';
+
+/** One part of the work, in words, such as `ip sets: 12 added`. */
+export interface NodeStep {
+  readonly name: string;
+  run(): Promise<void>;
+}
+
+/**
+ * What was done when a step failed. What is done stays, is consistent, and is on record: applying again completes it,
+ * clean-up takes it back.
+ * @public
+ */
+export class NodeError extends IpvsError {
+  readonly done: readonly string[];
+  readonly failed: string;
+  readonly notTried: readonly string[];
+
+  constructor(steps: readonly NodeStep[], at: number, cause: unknown) {
+    const failed = steps[at]?.name ?? '';
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const done = steps.slice(0, at).map(({ name }) => name);
+    const notTried = steps.slice(at + 1).map(({ name }) => name);
+    super(
+      `node: ${failed}: ${why} (done: ${done.join(', ') || 'nothing'}; not tried: ${notTried.join(', ') || 'nothing'})`,
+      {
+        code: cause instanceof IpvsError ? cause.code : 'ERR_IPVS_NODE',
+        operation: 'node',
+        cause,
+      },
+    );
+    this.done = done;
+    this.failed = failed;
+    this.notTried = notTried;
+  }
+}
+
+/** Runs steps in order, up to the first that fails. */
+export async function runSteps(steps: readonly NodeStep[], signal?: AbortSignal): Promise<void> {
+  for (const [at, step] of steps.entries()) {
+    try {
+      signal?.throwIfAborted();
+      await step.run();
+    } catch (error) {
+      throw new NodeError(steps, at, error);
+    }
+  }
+}
+
+export interface NodeWork {
+  readonly plan: NodePlan;
+  readonly program: NodeProgram;
+  readonly system: NodeSystem;
+  readonly device: string;
+  readonly record: NodeRecord;
+  readonly recordFile: string;
+}
+
+/** The steps of a plan; those with nothing to do are left out. An empty plan has none. */
+export function stepsOf(work: NodeWork): NodeStep[] {
+  const { plan, system, device } = work;
+  if (plan.empty) return [];
+  const { addresses, sets, servers } = plan;
+  const record = new Record(work);
+  let link = plan.link;
+  const steps: (NodeStep | false)[] = [
+    { name: 'record', run: () => record.begin() },
+    plan.makesDevice && {
+      name: `device ${device}`,
+      run: async () => {
+        await system.links.addDummy(device);
+        link = (await system.links.links()).find(({ name }) => name === device)?.index ?? 0;
+      },
+    },
+    plan.settings.length > 0 && {
+      name: `${plan.settings.length} kernel settings`,
+      run: async () => {
+        for (const { path, value } of plan.settings) await system.sysctls.write(path, value);
+      },
+    },
+    restoreSets('ip sets: add', sets.grow, system),
+    ...plan.rules.map((change) => ({
+      name: `${change.family} rules`,
+      run: () => writeRules(change, system, record),
+    })),
+    !servers.empty && {
+      name: `${servers.changes.length} changes of virtual services`,
+      run: async () => {
+        const { outcomes, restored } = await applyPlan(system.ipvs, servers);
+        throwFirst(
+          [...outcomes, ...restored].flatMap(({ error }) => error ?? []),
+          outcomes.length,
+        );
+      },
+    },
+    addresses.add.length > 0 && {
+      name: `bind ${addresses.add.length} addresses`,
+      run: () => change('add', addresses.add),
+    },
+    addresses.remove.length > 0 && {
+      name: `unbind ${addresses.remove.length} addresses`,
+      run: () => change('remove', addresses.remove),
+    },
+    restoreSets('ip sets: delete', sets.shrink, system),
+    { name: 'final record', run: () => record.end() },
+  ];
+  return steps.filter((step) => step !== false);
+
+  async function change(op: 'add' | 'remove', list: readonly string[]): Promise<void> {
+    const outcomes = await system.links.changeAddresses(
+      list.map((address) => ({ op, link, address })),
+    );
+    throwFirst(
+      outcomes.flatMap(({ error }) => error ?? []),
+      list.length,
+    );
+  }
+}
+
+function throwFirst(errors: readonly IpvsError[], count: number): void {
+  const [first] = errors;
+  if (first === undefined) return;
+  if (errors.length === 1) throw first;
+  throw new IpvsError(`${errors.length} of ${count} failed, the first: ${first.message}`, {
+    code: first.code,
+    operation: first.operation,
+    cause: first,
+  });
+}
+
+function restoreSets(name: string, lines: readonly string[], { tools }: NodeSystem) {
+  if (lines.length === 0) return false;
+  return {
+    name: `${name} ${lines.length} lines`,
+    // `-exist`: what somebody else did meanwhile is as good as done.
+    run: async () => {
+      await tools.run('ipset', ['-exist', 'restore'], `${lines.join('\n')}\n`);
+    },
+  };
+}
+
+// How long to wait for another program that holds the lock, in seconds.
+const LOCK = ['-w', '5', '-W', '100000'];
+
+async function writeRules(change: RulesChange, system: NodeSystem, record: Record): Promise<void> {
+  const { family, text, record: planned } = change;
+  const { tools } = system;
+  let { variant } = change;
+  try {
+    await tools.run(programsOf(family, variant).restore, [...LOCK, '--noflush'], text);
+  } catch (error) {
+    // A kernel may read nf_tables and yet have none for this family; nothing of a restore that failed is done.
+    if (variant !== 'nft' || !isUnsupported(error)) throw error;
+    variant = 'legacy';
+    await tools.run(programsOf(family, variant).restore, [...LOCK, '--noflush'], text);
+  }
+  const saved = parseSaved(await tools.run(programsOf(family, variant).save, []));
+  const chains = new Map(planned.chains.map(([table, names]) => [table, new Set(names)] as const));
+  record.rules(family, { ...planned, variant, kernel: fingerprint(chains, saved) });
+}
+
+function isUnsupported(error: unknown): boolean {
+  return error instanceof IpvsError && /not supported/.test(error.message);
+}
+
+/** Keeps the file ahead of what is done, so that nothing is ever left behind without an owner. */
+class Record {
+  readonly #work: NodeWork;
+  #record: NodeRecord;
+
+  constructor(work: NodeWork) {
+    this.#work = work;
+    this.#record = work.record;
+  }
+
+  /** Everything that is about to become ours, beside what is ours already. */
+  async begin(): Promise<void> {
+    const { plan, program, device } = this.#work;
+    const before = this.#record;
+    const sysctls = { ...before.sysctls };
+    for (const { path, before: value } of plan.settings) sysctls[path] ??= value;
+    const rules = { ...before.rules };
+    for (const { family, record } of plan.rules)
+      rules[family] = { ...record, program: '', kernel: '' };
+    const services = new Map(
+      [...before.services, ...program.servers].map((key) => [
+        JSON.stringify(keyOf(key)),
+        keyOf(key),
+      ]),
+    );
+    const made = plan.makesDevice || (before.device?.name === device && before.device.made);
+    this.#record = {
+      ...before,
+      device: { name: device, made },
+      addresses: made ? [] : [...new Set([...before.addresses, ...plan.addresses.add])],
+      sysctls,
+      rules,
+      services: [...services.values()],
+      sets: [...new Set([...before.sets, ...createdSets(plan)])],
+    };
+    await this.#write();
+  }
+
+  rules(family: 'ipv4' | 'ipv6', rules: NonNullable<NodeRecord['rules'][typeof family]>): void {
+    this.#record = { ...this.#record, rules: { ...this.#record.rules, [family]: rules } };
+  }
+
+  /** What is ours from now on. */
+  async end(): Promise<void> {
+    const { program, plan } = this.#work;
+    const gone = new Set(plan.addresses.remove);
+    const foreign = new Set(
+      plan.servers.conflicts.map(({ service }) => JSON.stringify(keyOf(service))),
+    );
+    this.#record = {
+      ...this.#record,
+      addresses: this.#record.addresses.filter((address) => !gone.has(address)),
+      services: program.servers.map(keyOf).filter((key) => !foreign.has(JSON.stringify(key))),
+    };
+    await this.#write();
+  }
+
+  #write(): Promise<void> {
+    return writeRecord(this.#work.recordFile, this.#record);
+  }
+}
+
+function keyOf(service: NodeRecord['services'][number]) {
+  return serviceKey(
+    'fwmark' in service
+      ? { fwmark: service.fwmark, family: service.family }
+      : { protocol: service.protocol, address: service.address, port: service.port },
+  );
+}
+
+function createdSets(plan: NodePlan): string[] {
+  return plan.sets.grow.flatMap((line) => /^create (\S+)/.exec(line)?.[1] ?? []);
+}

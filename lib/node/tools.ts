@@ -1,0 +1,99 @@
+// The programs that a node is set up with: run in its namespace, fed through their standard input, never through a shell.
+import { spawn } from 'node:child_process';
+import { IpvsError } from '../errors';
+
+export interface ToolOptions {
+  /** A path such as /run/netns/name; empty for the caller's own namespace. */
+  readonly netns: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Runs programs, and counts them: a pass that finds nothing to do should cost few. */
+export interface Tools {
+  /** What the program printed. @throws {@link IpvsError} saying what it complained of */
+  run(program: string, args: readonly string[], input?: string): Promise<string>;
+  readonly runs: number;
+}
+
+// A program that waits for a lock has its own, shorter limit; this is for one that hangs.
+const TIMEOUT = 60_000;
+// As root through sudo or a service manager, PATH may lack these.
+const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
+
+const PACKAGES: Readonly<Record<string, string>> = { ipset: 'ipset', nsenter: 'util-linux' };
+
+export function systemTools({ netns, signal }: ToolOptions): Tools {
+  let runs = 0;
+  return {
+    run: (program, args, input = '') => {
+      runs++;
+      return netns === ''
+        ? start(program, program, args, input, signal)
+        : start('nsenter', program, [`--net=${netns}`, '--', program, ...args], input, signal);
+    },
+    get runs() {
+      return runs;
+    },
+  };
+}
+
+function start(
+  file: string,
+  program: string,
+  args: readonly string[],
+  input: string,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, {
+      env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:${SYSTEM_PATH}`, LC_ALL: 'C' },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      timeout: TIMEOUT,
+      signal,
+    });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
+    child.on('error', (error) => {
+      reject(signal?.aborted === true ? error : notStarted(file, error));
+    });
+    child.on('close', (code, killer) => {
+      if (code === 0) resolve(Buffer.concat(stdout).toString());
+      else reject(failed(program, code ?? killer ?? 'unknown', Buffer.concat(stderr).toString()));
+    });
+    // A program that ends before it has read everything says why on its standard error.
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(input);
+  });
+}
+
+function notStarted(program: string, error: NodeJS.ErrnoException): IpvsError {
+  const name = PACKAGES[program] ?? 'iptables';
+  return new IpvsError(
+    error.code === 'ENOENT'
+      ? `${program}: not installed: install it: apt-get install ${name}`
+      : `${program}: cannot be run: ${error.message}`,
+    { code: error.code ?? 'EIO', operation: program, cause: error },
+  );
+}
+
+function failed(program: string, status: number | string, stderr: string): IpvsError {
+  const words = stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !/^(Try |# Warning: )/.test(line))
+    .slice(0, 3)
+    .join('; ');
+  return new IpvsError(
+    `${program}: ${words === '' ? `ended with ${status}` : words}${adviceFor(words)}`,
+    { code: 'ERR_IPVS_TOOL', operation: program },
+  );
+}
+
+function adviceFor(words: string): string {
+  if (/permission denied|not permitted|must be root/i.test(words)) return ': run it as root';
+  if (/xtables lock/i.test(words))
+    return ': another program is at work on the rules: find it (fuser /run/xtables.lock), or try again';
+  return '';
+}

@@ -1,0 +1,65 @@
+// Which iptables a node uses: the rules of the legacy one and those of nf_tables live side by side in a kernel, and rules
+// written with the wrong one come before or after those of everybody else.
+import type { Family } from '../model';
+import { parseSaved, type Saved } from './rules';
+import type { Tools } from './tools';
+
+export type Variant = 'nft' | 'legacy';
+
+/** The names of the programs. */
+export function programsOf(family: Family, variant: Variant): { save: string; restore: string } {
+  const name = `${family === 'ipv6' ? 'ip6tables' : 'iptables'}-${variant}`;
+  return { save: `${name}-save`, restore: `${name}-restore` };
+}
+
+export interface FoundRules {
+  readonly variant: Variant;
+  readonly saved: Saved;
+  /** Said when both variants have rules. */
+  readonly warning?: string;
+}
+
+/**
+ * Reads the rules of one family with the variant that is in use: the one that has rules, or the newer one that works.
+ * @param known - the variant that was found before, which is then the only one asked
+ */
+export async function findRules(
+  tools: Tools,
+  family: Family,
+  known: Variant | undefined,
+): Promise<FoundRules> {
+  if (known !== undefined) return { variant: known, saved: await save(tools, family, known) };
+  const [nft, legacy] = await Promise.allSettled([
+    save(tools, family, 'nft'),
+    save(tools, family, 'legacy'),
+  ]);
+  if (legacy.status === 'rejected') {
+    if (nft.status === 'rejected') throw nft.reason;
+    return { variant: 'nft', saved: nft.value };
+  }
+  if (nft.status === 'rejected') return { variant: 'legacy', saved: legacy.value };
+  return choose(family, nft.value, legacy.value);
+}
+
+function choose(family: Family, nft: Saved, legacy: Saved): FoundRules {
+  const counts = { nft: countRules(nft), legacy: countRules(legacy) };
+  const found: FoundRules =
+    counts.legacy > counts.nft
+      ? { variant: 'legacy', saved: legacy }
+      : { variant: 'nft', saved: nft };
+  if (counts.nft === 0 || counts.legacy === 0) return found;
+  return {
+    ...found,
+    warning: `both variants of iptables have rules (${family}: ${counts.nft} nft, ${counts.legacy} legacy): used the ${found.variant} one; remove the rules of the other`,
+  };
+}
+
+async function save(tools: Tools, family: Family, variant: Variant): Promise<Saved> {
+  return parseSaved(await tools.run(programsOf(family, variant).save, []));
+}
+
+function countRules(saved: Saved): number {
+  let count = 0;
+  for (const { rules } of saved.values()) count += rules.length;
+  return count;
+}
