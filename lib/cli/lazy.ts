@@ -7,6 +7,7 @@ const load = createRequire(__filename);
 export const lazy = {
   client: () => load('../client') as typeof import('../client'),
   lab: () => load('../lab') as typeof import('../lab'),
+  address: () => load('../address') as typeof import('../address'),
   id: () => load('../id') as typeof import('../id'),
   system: () => load('../doctor/system') as typeof import('../doctor/system'),
   terminal: () => load('./top/terminal') as typeof import('./top/terminal'),
@@ -21,6 +22,7 @@ export const lazy = {
     destination: () => load('./commands/destination') as typeof import('./commands/destination'),
     daemon: () => load('./commands/daemon') as typeof import('./commands/daemon'),
     top: () => load('./commands/top') as typeof import('./commands/top'),
+    state: () => load('./commands/state') as typeof import('./commands/state'),
     doctor: () => load('./commands/doctor') as typeof import('./commands/doctor'),
   },
 };

@@ -5,9 +5,10 @@ import type { Io, Output } from './io';
 import { lazy } from './lazy';
 import { toJson, toJsonLine, toPlain } from './plain';
 import { lines, type Paint, type Table } from './table';
+import { WrongUse } from './wrong';
 
 /** The forms of output. */
-export const OUTPUTS = ['table', 'json', 'yaml', 'ndjson'] as const;
+export const OUTPUTS = ['table', 'json', 'yaml', 'ndjson', 'save'] as const;
 export type OutputForm = (typeof OUTPUTS)[number];
 
 export interface PrinterOptions {
@@ -38,16 +39,22 @@ export class Printer {
   }
 
   /** Prints many things of a kind: an array, or a table made of them. */
-  async list(items: readonly unknown[], table: () => Table): Promise<void> {
-    await this.listLines(items, (paint) => lines(table(), paint));
+  async list(
+    items: readonly unknown[],
+    table: () => Table,
+    saved?: () => Iterable<string>,
+  ): Promise<void> {
+    await this.listLines(items, (paint) => lines(table(), paint), saved);
   }
 
   /** Prints many things of a kind: an array, or lines that tell of them. */
   async listLines(
     items: readonly unknown[],
     text: (paint: Paint) => Iterable<string>,
+    saved?: () => Iterable<string>,
   ): Promise<void> {
     if (this.output === 'table') await this.#lines(text(this.#paint));
+    else if (this.output === 'save') await this.#lines(savedBy(saved));
     else if (this.output === 'json') await this.#write(jsonArray(items));
     else if (this.output === 'ndjson') await this.#write(jsonLines(items));
     else await this.#write(yamlArray(items));
@@ -55,7 +62,17 @@ export class Printer {
 
   /** Prints one thing: an object, or a table that shows it. */
   async one(item: object, table: () => Table): Promise<void> {
-    if (this.output === 'table') await this.#lines(lines(table(), this.#paint));
+    await this.oneLines(item, (paint) => lines(table(), paint));
+  }
+
+  /** Prints one thing: an object, or lines that tell of it. */
+  async oneLines(
+    item: object,
+    text: (paint: Paint) => Iterable<string>,
+    saved?: () => Iterable<string>,
+  ): Promise<void> {
+    if (this.output === 'table') await this.#lines(text(this.#paint));
+    else if (this.output === 'save') await this.#lines(savedBy(saved));
     else if (this.output === 'json') await this.#write([`${toJson(item)}\n`]);
     else if (this.output === 'ndjson') await this.#write(jsonLines([item]));
     else await this.#write([lazy.yaml().stringify(toPlain(item))]);
@@ -66,6 +83,7 @@ export class Printer {
     items: AsyncIterable<T>,
     text: (item: T, paint: Paint) => Iterable<string>,
   ): Promise<void> {
+    if (this.output === 'save') savedBy(undefined);
     let before = '[\n';
     for await (const item of items) {
       if (this.output === 'table') await this.#lines(text(item, this.#paint));
@@ -105,6 +123,13 @@ export class Printer {
 
 async function writeAll(stream: Output, text: string): Promise<void> {
   if (!stream.write(text)) await once(stream as unknown as NodeJS.EventEmitter, 'drain');
+}
+
+function savedBy(saved: (() => Iterable<string>) | undefined): Iterable<string> {
+  if (saved !== undefined) return saved();
+  throw new WrongUse(
+    '--output save: only services and destinations have that form: use table, json or yaml',
+  );
 }
 
 function* jsonArray(items: readonly unknown[]): Generator<string> {

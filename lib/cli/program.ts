@@ -11,6 +11,7 @@ import {
   addTimeoutsCommands,
 } from './define/table';
 import { addTopCommand } from './define/watch';
+import { addStateCommands } from './define/state';
 import type { Io } from './io';
 import { lazy } from './lazy';
 import { OUTPUTS, Printer, type OutputForm } from './printer';
@@ -69,6 +70,8 @@ export function makeProgram(io: Io, run: Run): Command {
   addSweepCommands(program, scope);
   program.commandsGroup('What passes:');
   addTopCommand(program, scope);
+  program.commandsGroup('As a file says:');
+  addStateCommands(program, scope);
   program.commandsGroup('The rest of IPVS:');
   addDaemonCommands(program, scope);
   addTimeoutsCommands(program, scope);

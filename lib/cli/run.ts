@@ -18,7 +18,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     if (error instanceof CommanderError) return afterCommander(error, io, state);
     const { text, exitCode } = lazy.words().explainError(error, state.command);
     io.stderr.write(`${text}\n`);
-    return exitCode;
+    // 1 would say that there is a difference.
+    return state.command === 'diff' ? EXIT.wrongUse : exitCode;
   }
 }
 

@@ -1,6 +1,7 @@
 // A failure in the words of the command line: the library speaks of its own functions and settings.
 import { IpvsError } from '../errors';
 import { asked } from '../explain';
+import { StateError } from '../state/problems';
 import { WrongUse } from './wrong';
 
 const FUNCTIONS: readonly (readonly [RegExp, string])[] = [
@@ -50,6 +51,8 @@ export interface Explained {
 /** What to say of an error that ended `command` (such as `service add`), in one line, and the exit status it makes. */
 export function explainError(error: unknown, command: string): Explained {
   const name = command === '' ? 'ipvs' : `ipvs ${command}`;
+  // A text has lines to show, and a caret below them.
+  if (error instanceof StateError) return { text: `${name}: ${error.report()}`, exitCode: 2 };
   if (error instanceof IpvsError) {
     const { subject, problem } = takeApart(error);
     const wrong = error.code === 'ERR_IPVS_INVALID';

@@ -1,4 +1,5 @@
 // The one text of a state: sorted, without what goes without saying, a destination a line.
+import { InvalidInput, IpvsError } from '../errors';
 import { destinationId, serviceId } from '../id';
 import type { Destination, Service, ServiceKey, Timeouts, VirtualServer } from '../model';
 import { inOrder } from '../order';
@@ -19,7 +20,7 @@ export interface PrintOptions {
  * @public
  */
 export function printState(state: State, { format = 'yaml' }: PrintOptions = {}): string {
-  const services = inOrder(state.services).map((server) => plainServer(server));
+  const services = inOrder(state.services).map(tryServer);
   const timeouts = state.timeouts === undefined ? {} : plainTimeouts(state.timeouts);
   const some = Object.keys(timeouts).length > 0;
   if (format === 'json') {
@@ -34,6 +35,20 @@ export function printState(state: State, { format = 'yaml' }: PrintOptions = {})
 
 type Plain = Readonly<Record<string, unknown>>;
 type PlainServer = Plain & { readonly destinations: readonly (string | Plain)[] };
+
+// What other programs put in the kernel may be what nobody can ask for.
+function tryServer(server: VirtualServer): PlainServer {
+  try {
+    return plainServer(server);
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error;
+    throw new IpvsError(`printState ${serviceId(server)}: ${error.problem}`, {
+      code: 'ERR_IPVS_INVALID',
+      operation: 'printState',
+      service: server,
+    });
+  }
+}
 
 function plainServer({ destinations, ...service }: VirtualServer): PlainServer {
   const full = toFullService(service);

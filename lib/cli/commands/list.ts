@@ -1,6 +1,7 @@
 // ipvs list: the table of services and their destinations.
 import type { Ipvs } from '../../client';
 import { serviceId } from '../../id';
+import { ipvsadmLines } from '../../ipvsadm';
 import type { ServiceKey, VirtualServerStatus } from '../../model';
 import { inOrder } from '../../order';
 import type { Printer } from '../printer';
@@ -20,7 +21,11 @@ export async function list(client: Ipvs, printer: Printer, options: ListOptions)
     printer.hint('There are no services. Add one with: ipvs service add tcp://10.0.0.1:80');
   }
   const { view = 'connections', exact = false } = options;
-  await printer.list(servers, () => serverTable(servers, view, exact));
+  await printer.list(
+    servers,
+    () => serverTable(servers, view, exact),
+    () => ipvsadmLines(servers),
+  );
 }
 
 async function read(client: Ipvs, key: ServiceKey | undefined): Promise<VirtualServerStatus[]> {

@@ -1,0 +1,242 @@
+// ipvs diff, apply, save and restore: the table as a file says.
+import { once } from 'node:events';
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { BlockList } from 'node:net';
+import { ApplyError, type Outcome } from '../../apply';
+import type { Ipvs } from '../../client';
+import { applyPlan } from '../../converge';
+import { serviceId } from '../../id';
+import { parseIpvsadm, printIpvsadm } from '../../ipvsadm';
+import type { ServiceKey, Timeouts } from '../../model';
+import { plan, type Plan } from '../../plan';
+import { parseState, printState, type State } from '../../state';
+import { readText } from '../../state/file';
+import { confirm } from '../ask';
+import type { Io } from '../io';
+import type { Printer } from '../printer';
+import { explainError } from '../words';
+import { NotDone, WrongUse } from '../wrong';
+
+/** Options of diff, apply and restore. */
+export interface StateFlags {
+  /** Networks whose services are deleted when the state does not have them. */
+  readonly prune?: readonly string[];
+  readonly keepWeights?: true;
+  readonly dryRun?: true;
+  readonly yes?: true;
+  /** Of restore: every service is deleted that the lines do not have. */
+  readonly replace?: true;
+}
+
+/** What there is to do: services and destinations, and timeouts that differ. */
+interface Work {
+  readonly plan: Plan;
+  readonly timeouts: Partial<Timeouts>;
+  readonly before: Timeouts | undefined;
+}
+
+/** Reads a state file; `-` is stdin. */
+export async function readStateFile(io: Io, file: string): Promise<State> {
+  return parseState(await textOf(io, file), { file: nameOf(file) });
+}
+
+/** Reads lines of ipvsadm. `-C` asks for what --replace does, and has to be meant. */
+export async function readSaved(io: Io, file: string, flags: StateFlags): Promise<State> {
+  const saved = parseIpvsadm(await textOf(io, file), { file: nameOf(file) });
+  if (saved.clearedAt !== undefined && flags.replace !== true) {
+    throw new WrongUse(
+      `${nameOf(file)}:${saved.clearedAt}: -C deletes every service that the lines do not have: give --replace to mean it, or leave it out`,
+    );
+  }
+  return saved;
+}
+
+function textOf(io: Io, file: string): Promise<string> {
+  return file === '-' ? readText('stdin', io.stdin) : readText(file);
+}
+
+function nameOf(file: string): string {
+  return file === '-' ? 'stdin' : file;
+}
+
+/** Resolves with the exit status: 1 when something differs. */
+export async function diff(
+  client: Ipvs,
+  printer: Printer,
+  state: State,
+  flags: StateFlags,
+): Promise<number> {
+  const work = await toWork(client, state, flags);
+  await show(printer, work);
+  return isNothing(work) ? 0 : 1;
+}
+
+/** Resolves with the exit status: 1 when a change failed. */
+export async function apply(
+  client: Ipvs,
+  printer: Printer,
+  io: Io,
+  state: State,
+  flags: StateFlags,
+  command: 'apply' | 'restore',
+): Promise<number> {
+  const work = await toWork(client, state, flags);
+  if (flags.dryRun === true) {
+    await show(printer, work);
+    return 0;
+  }
+  const gone = work.plan.changes.filter(({ op }) => op === 'deleteService').length;
+  if (gone > 0 && flags.yes !== true) {
+    const what = gone === 1 ? 'one service' : `${gone} services`;
+    await confirm(io, `Delete ${what} that the state does not have?`);
+  }
+  return carryOut(client, printer, io, work, command);
+}
+
+async function toWork(client: Ipvs, state: State, flags: StateFlags): Promise<Work> {
+  const wanted = state.timeouts;
+  const before = wanted === undefined ? undefined : await client.timeouts();
+  const differing = Object.entries(wanted ?? {}).filter(
+    ([name, value]) => before?.[name as keyof Timeouts] !== value,
+  );
+  const owns = ownerOf(state, flags);
+  const options = { ...(owns && { owns }), keepWeights: flags.keepWeights === true };
+  return {
+    plan: plan(state.services, await client.snapshot(), options),
+    timeouts: Object.fromEntries(differing),
+    before,
+  };
+}
+
+// What the state has is its own; of the rest, what it was told to prune.
+function ownerOf(
+  state: State,
+  { prune, replace }: StateFlags,
+): ((key: ServiceKey) => boolean) | undefined {
+  if (replace === true) return () => true;
+  if (prune === undefined) return undefined;
+  const networks = new BlockList();
+  for (const text of prune) addNetwork(networks, text);
+  const wanted = new Set(state.services.map(serviceId));
+  return (key) =>
+    wanted.has(serviceId(key)) ||
+    ('address' in key && networks.check(key.address, key.address.includes(':') ? 'ipv6' : 'ipv4'));
+}
+
+function addNetwork(networks: BlockList, text: string): void {
+  const [address = '', bits] = text.split('/');
+  const family = address.includes(':') ? 'ipv6' : 'ipv4';
+  networks.addSubnet(address, Number(bits), family);
+}
+
+function isNothing({ plan: { empty }, timeouts }: Work): boolean {
+  return empty && Object.keys(timeouts).length === 0;
+}
+
+async function show(printer: Printer, { plan: changes, timeouts, before }: Work): Promise<void> {
+  const names = Object.keys(timeouts) as (keyof Timeouts)[];
+  const text = function* (): Generator<string> {
+    if (!changes.empty) yield* changes.toString().trimEnd().split('\n');
+    for (const name of names) {
+      yield `~ timeouts ${name} ${before?.[name] ?? ''} → ${timeouts[name] ?? ''}`;
+    }
+  };
+  const saved = function* (): Generator<string> {
+    yield* changes.toIpvsadm();
+    const { tcp = 0, tcpFin = 0, udp = 0 } = timeouts;
+    if (names.length > 0) yield `--set ${tcp} ${tcpFin} ${udp}`;
+  };
+  await printer.oneLines({ ...changes.toJSON(), timeouts }, text, saved);
+}
+
+async function carryOut(
+  client: Ipvs,
+  printer: Printer,
+  io: Io,
+  work: Work,
+  command: string,
+): Promise<number> {
+  const progress = progressOn(io);
+  let outcomes: readonly Outcome[];
+  let broken: unknown;
+  try {
+    const applied = await applyPlan(client, work.plan, { progress: progress.step });
+    outcomes = [...applied.outcomes, ...applied.restored];
+  } catch (error) {
+    if (!(error instanceof ApplyError)) throw error;
+    ({ outcomes } = error);
+    broken = error;
+  } finally {
+    progress.clear();
+  }
+  const failed = outcomes.filter(({ status }) => status === 'failed');
+  const notTried = outcomes.filter(({ status }) => status === 'not tried');
+  const done = outcomes.length - failed.length - notTried.length;
+  for (const { error } of failed.slice(0, TOLD)) {
+    io.stderr.write(`${explainError(error, command).text}\n`);
+  }
+  if (failed.length > 0 || notTried.length > 0 || broken !== undefined) {
+    const why = broken instanceof Error ? `: ${broken.message}` : '';
+    throw new NotDone(
+      `${done} done, ${failed.length} failed, ${notTried.length} not tried${why}: mend the cause and run it again`,
+    );
+  }
+  if (Object.keys(work.timeouts).length > 0) await client.setTimeouts(work.timeouts);
+  printer.hint(done === 1 ? '1 change done' : `${done} changes done`);
+  return 0;
+}
+
+/** Failures that are told one by one. */
+const TOLD = 10;
+/** Milliseconds after which a person begins to wonder. */
+const PATIENCE = 500;
+
+function progressOn({ isTTY, stderr }: Io): {
+  step: (progress: { readonly done: number; readonly total: number }) => void;
+  clear: () => void;
+} {
+  const start = performance.now();
+  let isShown = false;
+  return {
+    step: ({ done, total }) => {
+      if (!isTTY.stderr || performance.now() - start < PATIENCE) return;
+      isShown = true;
+      stderr.write(`\r${done} of ${total} changes`);
+    },
+    clear: () => {
+      if (isShown) stderr.write('\r\u001b[K');
+    },
+  };
+}
+
+/** Writes what there is, in ipvsadm's lines or as a state file, to stdout or a file. */
+export async function save(
+  client: Ipvs,
+  io: Io,
+  file: string | undefined,
+  form: 'save' | 'yaml' | 'json',
+): Promise<void> {
+  const services = await client.snapshot();
+  const text =
+    form === 'save'
+      ? printIpvsadm(services)
+      : printState({ services, timeouts: await client.timeouts() }, { format: form });
+  if (file !== undefined && file !== '-') await replaceFile(file, text);
+  else if (!io.stdout.write(text)) {
+    await once(io.stdout as unknown as NodeJS.EventEmitter, 'drain');
+  }
+}
+
+// Whoever reads the file has the old one whole or the new one whole.
+async function replaceFile(file: string, text: string): Promise<void> {
+  const beside = `${file}.${process.pid}.tmp`;
+  try {
+    await writeFile(beside, text);
+    await rename(beside, file);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw new NotDone(
+      `${file}: cannot be written: ${(error as Error).message}: name a file in a directory of yours`,
+    );
+  }
+}
