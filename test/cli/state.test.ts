@@ -235,7 +235,7 @@ describe('save and restore', () => {
     const rules = file(`${LINES}-a -t 10.0.0.1:80 -r 192.0.2.12:http -m\n`, 'rules');
     const { status, stderr } = await shell.type(`restore ${rules}`);
     expect(status).toBe(2);
-    expect(stderr).toContain(`ipvs restore: ${rules}:4:25: "192.0.2.12:http": write`);
+    expect(stderr).toContain(`ipvs restore: ${rules}:4:22: "192.0.2.12:http": write`);
     expect(await shell.ok('save')).toBe('');
   });
 

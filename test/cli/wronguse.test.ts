@@ -44,7 +44,7 @@ describe('wrong use has exit status 2 and one line that says what would be right
     ],
     [
       'list --output xml',
-      "ipvs list: option '--output <form>' argument 'xml' is invalid: allowed choices are table, json, yaml, ndjson: see ipvs list --help",
+      "ipvs list: option '--output <form>' argument 'xml' is invalid: allowed choices are table, json, yaml, ndjson, save: see ipvs list --help",
     ],
     [
       'daemon start leader --interface lo',

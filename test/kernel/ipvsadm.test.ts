@@ -43,11 +43,8 @@ async function become(servers: readonly VirtualServer[]): Promise<void> {
 const withoutThresholds = (text: string): string => text.replace(/ -[xy] \d+/g, '');
 
 test.each(SCENES)('$name: saved alike, restored and saved again', async ({ steps }) => {
-  for (const [line] of steps) {
-    if (!line.includes('-daemon') && !line.startsWith('--set')) {
-      namespace.ipvsadm(...line.split(' '));
-    }
-  }
+  const lines = steps.map(([line]) => line).filter((line) => !/-daemon|^--set/.test(line));
+  namespace.run('sh', '-c', 'printf "%s\\n" "$@" | ipvsadm -R', 'sh', ...lines);
   const saved = theirs();
   const own = await ours();
   expect(withoutThresholds(own)).toBe(saved);
@@ -59,35 +56,28 @@ test.each(SCENES)('$name: saved alike, restored and saved again', async ({ steps
   expect(await ours()).toBe(own);
 });
 
-// Addresses closer than 2^31 to each other, which ipvsadm has an order for, and marks that it can write.
-const ordinary = anyServers.filter((servers) =>
-  servers.every((server) => {
-    const isNear = (address: string): boolean =>
-      address.includes(':') ? false : Number(address.split('.')[0]) < 127;
-    if ('fwmark' in server && server.fwmark > 0x7fffffff) return false;
-    if ('address' in server && (!isNear(server.address) || /^0\./.test(server.address)))
-      return false;
-    return server.destinations.every(
-      ({ address }) => isNear(address) && !/^(?:0|127)\./.test(address),
-    );
-  }),
-);
+// Addresses closer than 2^31 to each other, which ipvsadm has an order for; the flags and marks that it writes.
+function ordinary(servers: readonly VirtualServer[]): VirtualServer[] {
+  const near = (address: string, i: number): string =>
+    address.includes(':') ? `2001:db8::${i + 1}` : address.replace(/^\d+/, String(i + 1));
+  return servers.map((server, i) => ({
+    ...server,
+    schedulerFlags: [],
+    ...('fwmark' in server ? { fwmark: i + 1 } : { address: near(server.address, i) }),
+    destinations: server.destinations.map((one, j) => ({ ...one, address: near(one.address, j) })),
+  }));
+}
 
 test('any table', async () => {
   await client.flush();
-  let most = 0;
   await fc.assert(
-    fc.asyncProperty(ordinary, async (servers) => {
-      // Flags 1 and 2 are sh's and mh's to name, and the third of theirs is lost in what ipvsadm saves.
-      const plain = servers.map((server) => ({ ...server, schedulerFlags: [] }));
-      await become(plain);
-      most = Math.max(most, plain.length);
+    fc.asyncProperty(anyServers, async (servers) => {
+      await become(ordinary(servers));
       const own = await ours();
       expect(theirs()).toBe(withoutThresholds(own));
       restore(own);
       expect(await ours()).toBe(own);
     }),
-    { numRuns: 40 },
+    { numRuns: 8 },
   );
-  expect(most).toBeGreaterThan(1);
 });
