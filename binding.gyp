@@ -10,6 +10,7 @@
         'native/src/channel.cc',
         'native/src/connections.cc',
         'native/src/conntable.cc',
+        'native/src/conntrack.cc',
         'native/src/destinations.cc',
         'native/src/netns.cc',
         'native/src/outbox.cc',

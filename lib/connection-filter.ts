@@ -1,6 +1,6 @@
 // What rows of the connection table to read, checked and packed for the addon.
 import { ADDRESS_BYTES, splitHostPort, writeAddress } from './address';
-import { CONNECTION_LAYOUT, Has, NAME_BYTES, type Source } from './connection-records';
+import { CONNECTION_LAYOUT, Has, NAME_BYTES } from './connection-records';
 import { InvalidInput, show } from './errors';
 import { familyOf, toAddress, toDestinationKey, toServiceKey } from './id';
 import type { Protocol, ServiceKey, ServiceRef } from './model';
@@ -52,9 +52,9 @@ const QUERY = CONNECTION_LAYOUT.ConnectionQuery;
 const PROTOCOLS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 const NAMES = ['protocol', 'service', 'destination', 'client', 'state', 'template'];
 
-/** The ConnectionQuery for a filter as given by the caller. Throws InvalidInput. */
-export function toQuery(input: unknown, source: Source): Uint8Array {
-  const query = new Query(source);
+/** The ConnectionQuery for a filter as given by the caller, for any source. Throws InvalidInput. */
+export function toQuery(input: unknown): Uint8Array {
+  const query = new Query();
   if (input === undefined) return query.bytes;
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     throw new InvalidInput(
@@ -76,10 +76,6 @@ export function toQuery(input: unknown, source: Source): Uint8Array {
 class Query {
   readonly bytes = new Uint8Array(QUERY.size);
   readonly #view = new DataView(this.bytes.buffer);
-
-  constructor(source: Source) {
-    this.bytes[QUERY.source] = source;
-  }
 
   setProtocol(value: unknown): void {
     if (typeof value !== 'string' || !Object.hasOwn(PROTOCOLS, value)) {

@@ -25,7 +25,7 @@ export const CONNECTION_LAYOUT = {
 } as const;
 
 /** Where rows are read from. */
-export const Source = { table: 1, origin: 2 } as const;
+export const Source = { table: 1, origin: 2, conntrack: 3, conntrackIfFit: 4 } as const;
 export type Source = (typeof Source)[keyof typeof Source];
 
 /** Which fields of a ConnectionQuery count. */

@@ -9,6 +9,7 @@ import {
   type ConnectionColumns,
   type ConnectionParts,
 } from './connection-records';
+import type { ConnectionSource } from './connection-source';
 import { InvalidInput, show } from './errors';
 import { allAlike, group, numbersAlike, wordsAlike, type Alike, type Groups } from './groups';
 import type { Family, Protocol } from './model';
@@ -46,6 +47,8 @@ export interface ConnectionCount {
  * @public
  */
 export interface ConnectionTable extends Iterable<Connection> {
+  /** Where the rows came from: what `source: 'auto'` chose. */
+  readonly source: ConnectionSource;
   readonly length: number;
   readonly columns: ConnectionColumns;
   /** Names of the numbers in the state column. */
@@ -76,6 +79,7 @@ const PROTOCOLS: Readonly<Record<number, string>> = {
 };
 
 export class Table implements ConnectionTable {
+  readonly source: ConnectionSource;
   readonly length: number;
   readonly columns: ConnectionColumns;
   readonly states: readonly string[];
@@ -83,7 +87,11 @@ export class Table implements ConnectionTable {
   readonly #engineWords: Uint32Array;
   readonly #engineData: Uint8Array;
 
-  constructor({ columns, states, engines, engineData }: ConnectionParts) {
+  constructor(
+    { columns, states, engines, engineData }: ConnectionParts,
+    source: ConnectionSource = 'ip_vs',
+  ) {
+    this.source = source;
     this.length = columns.protocol.length;
     this.columns = columns;
     this.states = states;

@@ -1,6 +1,7 @@
 // What the kernel's error numbers mean for what was asked, and what to do about it. The system's own words
 // ("file exists", "no such process") are about something else.
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { IpvsError, InvalidInput, type IpvsErrorCode } from './errors';
 import { destinationId, familyOf, serviceId } from './id';
@@ -135,6 +136,7 @@ export function explainFailure(error: unknown, request: Request): IpvsError {
       : explain(error.errno, request, error);
   }
   if (error.op === 'netns') return explainNamespace(code, request, error);
+  if (error.op.startsWith('conntrack')) return explainConntrack(error.op, code, request, error);
   if (error.op === 'socket' && (code === 'EPROTONOSUPPORT' || code === 'EAFNOSUPPORT')) {
     return ipvsError(
       'ERR_IPVS_UNAVAILABLE',
@@ -199,7 +201,29 @@ function explainNamespace(code: string, request: Request, cause: NativeFailure):
     : ipvsError(code, text, request, cause.errno, cause);
 }
 
+function explainConntrack(
+  op: string,
+  code: string,
+  request: Request,
+  cause: NativeFailure,
+): IpvsError {
+  const other = "read from the source 'ip_vs'";
+  const words: Readonly<Record<string, string>> = {
+    'conntrack off EOPNOTSUPP': `net.ipv4.vs.conntrack is 0 here, so netfilter does not see the connections of IPVS: set it with sysctl -w net.ipv4.vs.conntrack=1, which counts for new ones, or ${other}`,
+    'conntrack idle EOPNOTSUPP': `netfilter tracks nothing here, while IPVS has connections: it begins once a rule asks for the state of connections, such as iptables -A INPUT -m conntrack --ctstate NEW; or ${other}`,
+    'conntrack switch ENOENT': `IPVS of this kernel was built without netfilter's connection tracking (CONFIG_IP_VS_NFCT): ${other}`,
+    'conntrack EINVAL': `this kernel does not hand out netfilter's connections: load the module with modprobe nf_conntrack_netlink, or ${other}`,
+    'conntrack EPROTONOSUPPORT': `this kernel has no netfilter netlink: load the module with modprobe nf_conntrack_netlink, or ${other}`,
+  };
+  const text = words[`${op} ${code}`];
+  return text === undefined
+    ? explain(cause.errno, request, cause)
+    : ipvsError('EOPNOTSUPP', text, request, cause.errno, cause);
+}
+
 function systemError(errno: number): [string, string] {
+  // libuv calls it ENOTSUP, which is the same number, but not the name that Linux's manuals have.
+  if (errno === constants.errno.EOPNOTSUPP) return ['EOPNOTSUPP', 'operation not supported'];
   return getSystemErrorMap().get(-errno) ?? [LINUX_ONLY[errno] ?? `E${errno}`, `error ${errno}`];
 }
 

@@ -15,6 +15,7 @@ export type {
   ConnectionFilter,
   ConnectionKey,
   ConnectionOptions,
+  ConnectionSource,
   ConnectionState,
   ConnectionTable,
 } from './connections';

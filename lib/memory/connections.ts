@@ -35,8 +35,8 @@ interface Row {
   readonly engine: { readonly name: string; readonly data: Buffer } | undefined;
 }
 
-/** Thrown with an error number of the system. */
-type Refuse = (errno: number) => Error;
+/** Thrown with a step and an error number of the system, as the addon does. */
+type Refuse = (op: string, errno: number) => Error;
 
 export class Connections {
   #rows: readonly Row[] = [];
@@ -49,8 +49,12 @@ export class Connections {
   /** What the addon answers to the same query. */
   read(query: Uint8Array, refuse: Refuse): ArrayBuffer[] {
     const source = query[QUERY.source];
+    // Nobody has turned net.ipv4.vs.conntrack on here.
+    if (source === Source.conntrack || source === Source.conntrackIfFit) {
+      throw refuse('conntrack off', constants.errno.EOPNOTSUPP);
+    }
     if (query.length !== QUERY.size || (source !== Source.table && source !== Source.origin)) {
-      throw refuse(constants.errno.EINVAL);
+      throw refuse('request', constants.errno.EINVAL);
     }
     const wanted = new Wanted(query);
     return toColumns(

@@ -103,7 +103,7 @@ export class MemoryHandle implements NativeHandle {
   }
 
   #connections(query: Uint8Array): ArrayBuffer[] {
-    return this.#kernel.connections.read(query, (errno) => failure('request', errno));
+    return this.#kernel.connections.read(query, failure);
   }
 
   #run(op: Op, request: Records): ArrayBuffer {

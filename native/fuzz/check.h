@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "connections.h"
 #include "records.h"
 #include "target.h"
 
@@ -37,6 +38,20 @@ inline void Check(const DaemonRecord& daemon) {
   Require(daemon.group_family == 0 || IsFamily(daemon.group_family));
   Require(daemon.interface[15] == 0);
   Require(daemon.reserved == 0);
+}
+
+inline void Check(const ConnectionRow& row) {
+  for (const uint8_t family : {row.family, row.destination_family}) {
+    Require(family == kIpv4 || family == kIpv6);
+  }
+  const auto number = [](uint8_t family) -> uint16_t {
+    return family == kIpv6 ? AF_INET6 : AF_INET;
+  };
+  Require(HasZeroTail(number(row.family), row.client_address));
+  Require(HasZeroTail(number(row.family), row.virtual_address));
+  Require(HasZeroTail(number(row.destination_family), row.destination_address));
+  Require(!row.state.empty() && row.state.size() <= kStateMax);
+  Require(row.engine.size() <= kEngineMax);
 }
 
 }  // namespace ipvs

@@ -1,5 +1,6 @@
 // Writes the inputs that fuzzing starts from, `DIRECTORY/<fuzzer>/<number>`: what a kernel says.
 #include <linux/ip_vs.h>
+#include <netinet/in.h>
 
 #include <cstdio>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "../test/conntable_text.h"
+#include "../test/flows.h"
 #include "../test/replies.h"
 #include "replies.h"
 
@@ -93,6 +95,12 @@ void AddAll(const std::filesystem::path& root) {
     input.insert(input.end(), table.begin(), table.end());
     conntable.Add(input);
   }
+  Corpus flows(root, "flows");
+  const Direction client = {"10.0.0.5", "192.0.2.1", 40000, 80};
+  const Direction server = {"198.51.100.7", "10.0.0.5", 8080, 40000};
+  const Direction client6 = {"2001:db8::5", "2001:db8:1::1", 40000, 80};
+  flows.Add(FlowReply(IPPROTO_TCP, client, server, 3, 431999));
+  flows.Add(FlowReply(IPPROTO_SCTP, client6, client6, 4, 10));
   Corpus replies(root, "replies");
   AddConversations(&replies);
 }

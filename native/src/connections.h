@@ -14,8 +14,10 @@ namespace ipvs {
 
 // Where rows are read from.
 enum class ConnectionSource : uint8_t {
-  kTable = 1,   // /proc/net/ip_vs_conn
-  kOrigin = 2,  // /proc/net/ip_vs_conn_sync: tells who made each entry, but knows no engine
+  kTable = 1,           // /proc/net/ip_vs_conn
+  kOrigin = 2,          // /proc/net/ip_vs_conn_sync: tells who made each entry, but knows no engine
+  kConntrack = 3,       // netfilter's flows to services; see conntrack.h
+  kConntrackIfFit = 4,  // the same where that is worth it and tells as much, else kConntrackUnfit
 };
 
 // Families as users see them in the family column.

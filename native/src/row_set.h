@@ -19,12 +19,14 @@ class RowSet {
   // False when the key was already there.
   bool Insert(const Key& key) {
     if ((keys_.size() + 1) * 2 > slots_.size()) Grow();
-    uint32_t& slot = Find(key);
+    uint32_t& slot = slots_[Slot(key)];
     if (slot != kEmpty) return false;
     slot = static_cast<uint32_t>(keys_.size());
     keys_.push_back(key);
     return true;
   }
+
+  bool Contains(const Key& key) const { return !slots_.empty() && slots_[Slot(key)] != kEmpty; }
 
   // Forgets all but the first `count` keys. Rare, so it simply starts over.
   void Truncate(size_t count) {
@@ -49,19 +51,19 @@ class RowSet {
   }
 
   // The slot that holds the key, or the empty one where it belongs.
-  uint32_t& Find(const Key& key) {
+  size_t Slot(const Key& key) const {
     size_t at = Hash(key) & (slots_.size() - 1);
     while (slots_[at] != kEmpty && std::memcmp(&keys_[slots_[at]], &key, sizeof(key)) != 0) {
       at = (at + 1) & (slots_.size() - 1);
     }
-    return slots_[at];
+    return at;
   }
 
   void Grow() { Rebuild(slots_.empty() ? kFirstSize : slots_.size() * 2); }
 
   void Rebuild(size_t size) {
     slots_.assign(size, kEmpty);
-    for (size_t i = 0; i < keys_.size(); i++) Find(keys_[i]) = static_cast<uint32_t>(i);
+    for (size_t i = 0; i < keys_.size(); i++) slots_[Slot(keys_[i])] = static_cast<uint32_t>(i);
   }
 
   std::vector<Key> keys_;

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "conntable.h"
+#include "conntrack.h"
 #include "kernel.h"
 #include "netns.h"
 #include "row_set.h"
@@ -18,6 +19,11 @@ namespace ipvs {
 namespace {
 
 constexpr int kDumpAttempts = 4;
+constexpr char kTablePath[] = "/proc/thread-self/net/ip_vs_conn";
+constexpr char kOriginPath[] = "/proc/thread-self/net/ip_vs_conn_sync";
+// Below this, reading ip_vs_conn is no slower on any kernel.
+constexpr uint32_t kManyFlows = 20000;
+
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -68,6 +74,13 @@ bool IsWellFormed(Op op, Bytes request) {
   }
 }
 
+// Whether IPVS has any connection in the calling thread's namespace; lines have more than 64 bytes.
+bool HasConnections() {
+  const Descriptor file(open(kTablePath, O_RDONLY | O_CLOEXEC));
+  char text[4096];
+  return file.get() >= 0 && read(file.get(), text, sizeof(text)) > 2 * 64;
+}
+
 }  // namespace
 
 bool ReadErrno(const Message& message, int* err) {
@@ -101,7 +114,9 @@ Failure Connection::Open(const std::string& netns, int timeout,
 }
 
 Connection::Connection(std::unique_ptr<Transport> transport, int timeout, bool is_own)
-    : channel_(std::make_unique<Channel>(std::move(transport), timeout)), is_own_(is_own) {}
+    : channel_(std::make_unique<Channel>(std::move(transport), timeout)),
+      timeout_(timeout),
+      is_own_(is_own) {}
 
 Failure Connection::Resolve() {
   constexpr Question kQuestion = {"family", GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_CMD_NEWFAMILY,
@@ -131,39 +146,82 @@ Failure Connection::Execute(Op op, Bytes request, ByteBuffer* reply) {
 
 Failure Connection::ReadConnections(const ConnectionQuery& query, const std::atomic<bool>& canceled,
                                     ConnectionColumns* columns) {
-  const char* path = nullptr;
   switch (static_cast<ConnectionSource>(query.source)) {
     case ConnectionSource::kTable:
-      path = "/proc/thread-self/net/ip_vs_conn";
-      break;
+      return ReadTable(kTablePath, query, canceled, columns);
     case ConnectionSource::kOrigin:
-      path = "/proc/thread-self/net/ip_vs_conn_sync";
-      break;
+      return ReadTable(kOriginPath, query, canceled, columns);
+    case ConnectionSource::kConntrack:
+      return ReadConntrack(false, query, canceled, columns);
+    case ConnectionSource::kConntrackIfFit:
+      return ReadConntrack(true, query, canceled, columns);
   }
-  if (path == nullptr) return kBadRequest;
+  return kBadRequest;
+}
+
+// The file stays open on its namespace wherever it is read.
+Failure Connection::ReadTable(const char* path, const ConnectionQuery& query,
+                              const std::atomic<bool>& canceled, ConnectionColumns* columns) {
   int fd = -1;
-  if (Failure failure = OpenConnections(path, &fd)) return failure;
+  const auto open_here = [&]() -> Failure {
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? Failure{"connections", errno} : Failure{};
+  };
+  if (Failure failure = RunInside(open_here)) return failure;
   const Descriptor file(fd);
   return ipvs::ReadConnections(file.get(), query, canceled, columns);
 }
 
-// The file stays open on its namespace wherever it is read.
-Failure Connection::OpenConnections(const char* path, int* fd) {
+Failure Connection::ReadConntrack(bool if_fit, const ConnectionQuery& query,
+                                  const std::atomic<bool>& canceled, ConnectionColumns* columns) {
+  std::unique_ptr<Transport> transport;
+  uint32_t flows = 0;
   const auto open_here = [&]() -> Failure {
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
-    return *fd < 0 ? Failure{"connections", errno} : Failure{};
+    if (Failure failure = CheckConntrack(&flows)) return failure;
+    if (if_fit && flows < kManyFlows) return kConntrackUnfit;
+    if (flows == 0 && HasConnections()) return {"conntrack idle", EOPNOTSUPP};
+    const Failure failure = OpenNetlink(&transport, NETLINK_NETFILTER);
+    return failure.err == EPROTONOSUPPORT ? Failure{"conntrack", failure.err} : failure;
   };
+  if (Failure failure = RunInside(open_here)) return failure;
+  ServiceSet services;
+  bool has_marks = false;
+  bool has_templates = false;
+  if (Failure failure = AddressesOf(&services, &has_marks, &has_templates)) return failure;
+  const bool wants_templates = !(query.has & kConnectionHasPersistent) || query.persistent != 0;
+  if (if_fit && (has_marks || (has_templates && wants_templates))) return kConntrackUnfit;
+  Channel channel(std::move(transport), timeout_);
+  return ReadFlows(&channel, services, if_fit, query, canceled, columns);
+}
+
+Failure Connection::AddressesOf(ServiceSet* services, bool* has_marks, bool* has_templates) {
+  ByteBuffer rows;
+  const std::lock_guard<std::mutex> turn(mutex_);
+  if (channel_ == nullptr) return {"closed", EBADF};
+  if (Failure failure = Services(&rows)) return failure;
+  const Bytes bytes = {rows.data(), rows.size()};
+  for (size_t i = 0; i < CountOf<ServiceRow>(bytes); i++) {
+    const auto row = RecordAt<ServiceRow>(bytes, i);
+    services->Add(row.service);
+    *has_marks |= row.service.fwmark != 0;
+    *has_templates |= (row.settings.flags & IP_VS_SVC_F_PERSISTENT) != 0;
+  }
+  return {};
+}
+
+// Runs `fn` where the socket lives.
+Failure Connection::RunInside(const std::function<Failure()>& fn) {
   int netns = -1;
   {
     const std::lock_guard<std::mutex> turn(mutex_);
     if (channel_ == nullptr) return {"closed", EBADF};
     // Entering a namespace takes more privileges than being in it.
-    if (is_own_) return open_here();
+    if (is_own_) return fn();
     netns = channel_->transport().OpenNamespace();
   }
   if (netns < 0) return {"netns", -netns};
   const Descriptor place(netns);
-  return RunInNetns(place.get(), open_here);
+  return RunInNetns(place.get(), fn);
 }
 
 void Connection::Close() {

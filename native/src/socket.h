@@ -18,6 +18,7 @@
 namespace ipvs {
 
 class DestinationRows;
+class ServiceSet;
 struct DestinationBatch;
 
 // A conversation with the kernel's IPVS in one network namespace.
@@ -70,7 +71,12 @@ class Connection final : public Conversation {
   // unknown family.
   Failure Refresh(bool* moved);
 
-  Failure OpenConnections(const char* path, int* fd);
+  Failure ReadTable(const char* path, const ConnectionQuery& query,
+                    const std::atomic<bool>& canceled, ConnectionColumns* columns);
+  Failure ReadConntrack(bool if_fit, const ConnectionQuery& query,
+                        const std::atomic<bool>& canceled, ConnectionColumns* columns);
+  Failure AddressesOf(ServiceSet* services, bool* has_marks, bool* has_templates);
+  Failure RunInside(const std::function<Failure()>& fn);
 
   Failure Apply(Bytes changes, bool until_error, ByteBuffer* reply);
   uint32_t Window() const;
@@ -81,6 +87,7 @@ class Connection final : public Conversation {
   std::unique_ptr<Channel> channel_;  // null once closed
   Outbox outbox_;
   uint16_t family_ = 0;
+  const int timeout_;
   const bool is_own_;
 };
 
