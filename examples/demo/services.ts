@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { AddressKey, Change, Destination, ServiceSettings } from 'ipvs';
-import { parse } from 'yaml';
+import { parseState } from 'ipvs/state';
 import { SERVERS } from './hosts';
 
 /** A service with its destinations, as the file has it. */
@@ -10,11 +10,11 @@ export type Server = AddressKey & ServiceSettings & { readonly destinations: Des
 
 export const FILE = 'examples/demo/services.yaml';
 
-/** What is wrong with a service or a destination, the library says when it is asked to apply it. */
+/** The file is a state file, such as `ipvs apply -f` takes; its services all have addresses. */
 export function readServers(): Server[] {
   const root = dirname(require.resolve('ipvs/package.json'));
-  const { services } = parse(readFileSync(join(root, FILE), 'utf8')) as { services: Server[] };
-  return services;
+  const { services } = parseState(readFileSync(join(root, FILE), 'utf8'), { file: FILE });
+  return services as Server[];
 }
 
 export function toChanges(servers: readonly Server[]): Change[] {
