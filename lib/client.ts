@@ -30,6 +30,7 @@ import { runAsync, runSync, type Operation } from './operation';
 import * as queries from './queries';
 import { NO_READING, servers as readServers } from './servers';
 import { onlyNames } from './settings';
+import { Watch, type ConnectionChange, type WatchOptions } from './watch';
 
 /** How to open a client. @public */
 export interface OpenOptions {
@@ -104,6 +105,13 @@ export interface Ipvs extends AsyncDisposable {
    * table. Other calls of this client wait until it is read: open another client where that takes too long.
    */
   connections(filter?: ConnectionFilter, options?: ConnectionOptions): Promise<ConnectionTable>;
+  /**
+   * What becomes of connections, from the next snapshot on: `for await (const change of client.watchConnections())`. By
+   * sampling: what opens and closes between two snapshots is not seen, and what changes twice is seen as it ends. While
+   * the loop is busy with one change no snapshot is taken. Breaking out of the loop and closing the client end it
+   * quietly, the signal with `ABORT_ERR`.
+   */
+  watchConnections(options?: WatchOptions): AsyncIterableIterator<ConnectionChange, undefined>;
 
   readonly closed: boolean;
   /** Waits for the call under way; later ones fail with `ERR_IPVS_CLOSED`. Closing twice is fine. */
@@ -112,7 +120,7 @@ export interface Ipvs extends AsyncDisposable {
 
 /** The same client for scripts and exit handlers: same names, no promises. @public */
 export type IpvsSync = Disposable & {
-  [K in Exclude<keyof Ipvs, typeof Symbol.asyncDispose>]: Ipvs[K] extends (
+  [K in Exclude<keyof Ipvs, typeof Symbol.asyncDispose | 'watchConnections'>]: Ipvs[K] extends (
     ...args: infer A
   ) => Promise<infer R>
     ? (...args: A) => R
@@ -178,6 +186,7 @@ function attempt<T>(read: () => T): T | undefined {
 /** The asynchronous client over a native handle, or over one in memory. */
 export class Client implements Ipvs {
   readonly #handle: NativeHandle;
+  readonly #closing = new AbortController();
   #closed = false;
   #reading = NO_READING;
 
@@ -260,6 +269,11 @@ export class Client implements Ipvs {
       connections(this.#handle, filter, options),
     );
   }
+  watchConnections(options?: WatchOptions): AsyncIterableIterator<ConnectionChange, undefined> {
+    // On a closed client it fails, as every call does.
+    const { signal } = this.#closed ? new AbortController() : this.#closing;
+    return new Watch((filter, using) => this.connections(filter, using), options, signal);
+  }
 
   get closed(): boolean {
     return this.#closed;
@@ -267,6 +281,7 @@ export class Client implements Ipvs {
 
   close(): Promise<void> {
     this.#closed = true;
+    this.#closing.abort();
     return this.#handle.close();
   }
 

@@ -122,7 +122,7 @@ function from(source: Source, query: Uint8Array): Uint8Array {
 }
 
 // By what it can do: signals come from other realms too.
-function isSignal(value: unknown): value is AbortSignal {
+export function isSignal(value: unknown): value is AbortSignal {
   const { aborted: flag, addEventListener } = Object(value) as Partial<AbortSignal>;
   return typeof flag === 'boolean' && typeof addEventListener === 'function';
 }

@@ -37,3 +37,4 @@ export {
   type PlanJson,
   type PlanOptions,
 } from './plan';
+export type { ConnectionChange, WatchOptions } from './watch';
