@@ -21,6 +21,7 @@ export const lazy = {
     service: () => load('./commands/service') as typeof import('./commands/service'),
     destination: () => load('./commands/destination') as typeof import('./commands/destination'),
     daemon: () => load('./commands/daemon') as typeof import('./commands/daemon'),
+    connections: () => load('./commands/connections') as typeof import('./commands/connections'),
     top: () => load('./commands/top') as typeof import('./commands/top'),
     state: () => load('./commands/state') as typeof import('./commands/state'),
     doctor: () => load('./commands/doctor') as typeof import('./commands/doctor'),

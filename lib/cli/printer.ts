@@ -1,5 +1,6 @@
 // Where results go. Data to stdout, in the form that was asked for; everything said to a person to stderr.
 import { once } from 'node:events';
+import { setImmediate as breathe } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { Io, Output } from './io';
 import { lazy } from './lazy';
@@ -53,11 +54,8 @@ export class Printer {
     text: (paint: Paint) => Iterable<string>,
     saved?: () => Iterable<string>,
   ): Promise<void> {
-    if (this.output === 'table') await this.#lines(text(this.#paint));
-    else if (this.output === 'save') await this.#lines(savedBy(saved));
-    else if (this.output === 'json') await this.#write(jsonArray(items));
-    else if (this.output === 'ndjson') await this.#write(jsonLines(items));
-    else await this.#write(yamlArray(items));
+    if (this.output === 'save') await this.#lines(savedBy(saved));
+    else await this.long(items, text);
   }
 
   /** Prints one thing: an object, or a table that shows it. */
@@ -78,11 +76,21 @@ export class Printer {
     else await this.#write([lazy.yaml().stringify(toPlain(item))]);
   }
 
+  /** Prints more things of a kind than should be there at once; the lines that tell of them are made as they go out. */
+  async long(items: Iterable<unknown>, text: (paint: Paint) => Iterable<string>): Promise<void> {
+    if (this.output === 'save') savedBy(undefined);
+    if (this.output === 'table') await this.#lines(text(this.#paint));
+    else if (this.output === 'json') await this.#write(jsonArray(items));
+    else if (this.output === 'ndjson') await this.#write(jsonLines(items));
+    else await this.#write(yamlArray(items));
+  }
+
   /** Prints things of a kind as they come: an array with no end yet, or text that each becomes. */
   async stream<T>(
     items: AsyncIterable<T>,
     text: (item: T, paint: Paint) => Iterable<string>,
   ): Promise<void> {
+    if (this.output === 'save') savedBy(undefined);
     if (this.output === 'save') savedBy(undefined);
     let before = '[\n';
     for await (const item of items) {
@@ -115,6 +123,8 @@ export class Printer {
       if (chunk.length >= CHUNK) {
         await writeAll(this.#io.stdout, chunk);
         chunk = '';
+        // A file takes all at once; signals and others want a turn all the same.
+        await breathe();
       }
     }
     if (chunk !== '') await writeAll(this.#io.stdout, chunk);
@@ -132,17 +142,13 @@ function savedBy(saved: (() => Iterable<string>) | undefined): Iterable<string> 
   );
 }
 
-function* jsonArray(items: readonly unknown[]): Generator<string> {
-  if (items.length === 0) {
-    yield '[]\n';
-    return;
-  }
+function* jsonArray(items: Iterable<unknown>): Generator<string> {
   let before = '[\n';
   for (const item of items) {
     yield before + indented(item);
     before = ',\n';
   }
-  yield '\n]\n';
+  yield before === '[\n' ? '[]\n' : '\n]\n';
 }
 
 function indented(item: unknown): string {
@@ -153,10 +159,14 @@ function* jsonLines(items: Iterable<unknown>): Generator<string> {
   for (const item of items) yield `${toJsonLine(item)}\n`;
 }
 
-function* yamlArray(items: readonly unknown[]): Generator<string> {
+function* yamlArray(items: Iterable<unknown>): Generator<string> {
   const { stringify } = lazy.yaml();
-  if (items.length === 0) yield '[]\n';
-  for (const item of items) yield stringify([toPlain(item)]);
+  let empty = true;
+  for (const item of items) {
+    yield stringify([toPlain(item)]);
+    empty = false;
+  }
+  if (empty) yield '[]\n';
 }
 
 // https://no-color.org: set to anything but nothing, whatever it is.

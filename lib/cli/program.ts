@@ -10,8 +10,8 @@ import {
   addSweepCommands,
   addTimeoutsCommands,
 } from './define/table';
-import { addTopCommand } from './define/watch';
 import { addStateCommands } from './define/state';
+import { addConnectionsCommand, addTopCommand } from './define/watch';
 import type { Io } from './io';
 import { lazy } from './lazy';
 import { OUTPUTS, Printer, type OutputForm } from './printer';
@@ -69,6 +69,7 @@ export function makeProgram(io: Io, run: Run): Command {
   addDestinationCommands(program, scope);
   addSweepCommands(program, scope);
   program.commandsGroup('What passes:');
+  addConnectionsCommand(program, scope);
   addTopCommand(program, scope);
   program.commandsGroup('As a file says:');
   addStateCommands(program, scope);

@@ -34,6 +34,22 @@ export function* lines({ columns, rows }: Table, paint: Paint): Generator<string
   for (const row of rows) yield line(row, columns, widths, paint);
 }
 
+/** The lines of a table that is too long to look at twice, in columns as wide as it is said. What is wider sticks out. */
+export function* rowLines(
+  columns: readonly Column[],
+  widths: readonly number[],
+  rows: Iterable<readonly Cell[]>,
+  paint: Paint,
+): Generator<string> {
+  yield line(
+    columns.map(({ title }): Cell => ({ text: title, style: 'dim' })),
+    columns,
+    widths,
+    paint,
+  );
+  for (const row of rows) yield line(row, columns, widths, paint);
+}
+
 function line(
   row: readonly Cell[],
   columns: readonly Column[],
@@ -46,7 +62,7 @@ function line(
     .slice(0, last + 1)
     .map((cell, i) => {
       const text = textOf(cell);
-      const pad = ' '.repeat((widths[i] ?? 0) - text.length);
+      const pad = ' '.repeat(Math.max(0, (widths[i] ?? 0) - text.length));
       const shown = typeof cell === 'string' || text === '' ? text : paint(cell.style, text);
       if (columns[i]?.align === 'right') return pad + shown;
       return i === last ? shown : shown + pad;

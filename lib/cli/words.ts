@@ -43,6 +43,10 @@ const LEADING: Readonly<Record<string, string>> = {
   udp: '--udp',
 };
 
+/** Of these operations, whose filter is made of options. */
+const FILTERED = ['connections', 'watchConnections'];
+const FILTER = ['client', 'destination', 'state'];
+
 export interface Explained {
   readonly text: string;
   readonly exitCode: 1 | 2;
@@ -82,9 +86,11 @@ function inOptions(problem: string, operation: string): string {
   const option =
     first === 'port' && operation === 'startDaemon'
       ? '--port'
-      : Object.hasOwn(LEADING, first)
-        ? LEADING[first]
-        : undefined;
+      : FILTERED.includes(operation) && FILTER.includes(first)
+        ? `--${first}`
+        : Object.hasOwn(LEADING, first)
+          ? LEADING[first]
+          : undefined;
   let text = option === undefined ? problem : option + problem.slice(first.length);
   for (const [pattern, words] of [...FUNCTIONS, ...ANYWHERE]) text = text.replace(pattern, words);
   return text.replace(/: undefined is out of range/, ' is missing');

@@ -1,7 +1,7 @@
 // A shell to type `ipvs …` into: no process, and IPVS in memory unless another is given.
 import { Readable } from 'node:stream';
 import type { Ipvs, OpenOptions } from '../../lib/client';
-import type { Io } from '../../lib/cli/io';
+import type { Io, Output } from '../../lib/cli/io';
 import { run } from '../../lib/cli/run';
 import type { Terminal } from '../../lib/cli/top/terminal';
 import type { System } from '../../lib/doctor';
@@ -47,7 +47,13 @@ export class Shell {
   async words(argv: readonly string[]): Promise<Result> {
     const out = new Sink();
     const err = new Sink();
-    const status = await run(argv, {
+    const status = await run(argv, this.io(out, err));
+    return { status, stdout: out.text, stderr: err.text };
+  }
+
+  /** The world that its runs meet. */
+  io(out: Output = new Sink(), err: Output = new Sink()): Io {
+    return {
       stdout: out,
       stderr: err,
       stdin: Readable.from([this.stdin]),
@@ -70,8 +76,7 @@ export class Shell {
         this.labs.push(words);
         return Promise.resolve(7);
       },
-    });
-    return { status, stdout: out.text, stderr: err.text };
+    };
   }
 }
 

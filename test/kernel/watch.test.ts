@@ -1,5 +1,6 @@
 // Watching real connections from their beginning to their end.
-import type { ConnectionChange } from '../../lib';
+import path from 'node:path';
+import type { Connection, ConnectionChange } from '../../lib';
 import { inNamespace } from './helpers';
 import { traffic, type Flow } from './traffic';
 
@@ -58,3 +59,41 @@ test('connections open, change their state and close', async () => {
 function port({ connection }: ConnectionChange): number {
   return connection.client.port;
 }
+
+test('the command lists, counts and stops quietly, as a program', async () => {
+  await inNamespace(async (namespace) => {
+    for (const last of [1, 11, 101]) {
+      namespace.ip('addr', 'add', `10.0.0.${last}/32`, 'dev', 'lo');
+    }
+    const client = await namespace.open();
+    const key = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const;
+    await client.addService(key);
+    await client.addDestination(key, { address: '10.0.0.11', port: 80 });
+    const [service, destination] = ['10.0.0.1', '10.0.0.11'];
+    const release = await traffic(namespace, [
+      { protocol: 'tcp', client: '10.0.0.101', service, destination, port: 80, count: 3 },
+    ]);
+    const program = `node ${path.join(__dirname, '../../dist/cli/main.js')}`;
+    const [list = '', counts, first] = namespace
+      .run(
+        'bash',
+        '-c',
+        `set -e -o pipefail
+         ${program} connections --output ndjson --state established; echo ---
+         ${program} connections --count-by state,client; echo ---
+         ${program} connections --output json | head -1`,
+      )
+      .split('---\n');
+    const strip = ({ expires: _, ...row }: Connection): object => row;
+    expect(
+      list
+        .trim()
+        .split('\n')
+        .map((line) => strip(JSON.parse(line) as Connection)),
+    ).toEqual([...(await client.connections())].map(strip));
+    expect(counts).toBe('CONNECTIONS  STATE        CLIENT\n          3  ESTABLISHED  10.0.0.101\n');
+    expect(first).toBe('[\n');
+    await release();
+    await client.close();
+  });
+});

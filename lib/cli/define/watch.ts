@@ -1,5 +1,7 @@
-// The commands that look at what passes: top.
+// The commands that look at what passes: connections and top.
 import { Option, type Command } from 'commander';
+import type { ConnectionFilter, ConnectionKey } from '../../connections';
+import type { ServiceRef } from '../../model';
 import { lazy } from '../lazy';
 import { decimal } from '../numbers';
 import type { Scope } from '../program';
@@ -68,3 +70,99 @@ Examples:
   ipvs top --sort bytes
   ipvs top --count 1 --output json
   ipvs top --interval 10 --output ndjson >> traffic.log`;
+
+const KEYS = ['protocol', 'state', 'service', 'destination', 'client'] as const;
+
+interface ConnectionFlags {
+  readonly protocol?: 'tcp' | 'udp' | 'sctp';
+  readonly service?: string;
+  readonly destination?: string;
+  readonly client?: string;
+  readonly state?: string;
+  readonly templates?: boolean;
+  readonly countBy?: readonly ConnectionKey[];
+  readonly watch?: true;
+  readonly interval?: number;
+  readonly limit?: number;
+}
+
+export function addConnectionsCommand(program: Command, scope: Scope): void {
+  const command = scope
+    .command(program, 'connections', 'List connections, count them, or watch them come and go')
+    .alias('conns')
+    .addOption(new Option('--protocol <name>', 'of this protocol').choices(['tcp', 'udp', 'sctp']))
+    .option(
+      '--service <service>',
+      'to this service, such as tcp://10.0.0.1:80; port 0 is every port',
+    )
+    .option('--destination <address>', 'at this destination: an address, with or without a port')
+    .option('--client <address>', 'of this client, or of a prefix such as 10.0.0.0/8')
+    .option('--state <name>', 'in this state, such as ESTABLISHED or SYN_RECV')
+    .option('--templates', 'persistence templates alone: which client sticks where')
+    .option('--no-templates', 'connections alone, no persistence templates')
+    .addOption(
+      new Option('--count-by <keys>', `count by ${KEYS.join(', ')}; several with commas`).argParser(
+        keys,
+      ),
+    )
+    .addOption(new Option('--watch', 'print what opens, changes and closes').conflicts('countBy'))
+    .addOption(intervalOption())
+    .option('--limit <number>', 'print no more than this many', atLeastOne('--limit'))
+    .addHelpText('after', CONNECTIONS_HELP);
+  command.action((flags: ConnectionFlags) => {
+    const { countBy, watch, interval, limit } = flags;
+    if (interval !== undefined && watch !== true) {
+      throw new WrongUse('--interval goes with --watch: add it, or leave --interval out');
+    }
+    const filter = filterOf(flags);
+    return scope.withClient(command, (client, printer) =>
+      watch === true
+        ? lazy.commands.connections().watchConnections(client, scope.io, printer, {
+            filter,
+            interval: interval ?? 1000,
+            limit,
+          })
+        : lazy.commands
+            .connections()
+            .connections(client, scope.io, printer, { filter, countBy, limit }),
+    );
+  });
+}
+
+function filterOf({
+  protocol,
+  service,
+  destination,
+  client,
+  state,
+  templates,
+}: ConnectionFlags): ConnectionFilter {
+  return {
+    ...(protocol === undefined ? {} : { protocol }),
+    ...(service === undefined ? {} : { service: lazy.id().serviceKey(service as ServiceRef) }),
+    ...(destination === undefined ? {} : { destination }),
+    ...(client === undefined ? {} : { client }),
+    ...(state === undefined ? {} : { state: state.toUpperCase() }),
+    ...(templates === undefined ? {} : { template: templates }),
+  };
+}
+
+function keys(text: string): readonly ConnectionKey[] {
+  return text.split(',').map((name) => {
+    const key = KEYS.find((one) => one === name);
+    if (key !== undefined) return key;
+    throw new WrongUse(
+      `--count-by: ${JSON.stringify(name)} is nothing to count by: use ${KEYS.join(', ')}`,
+    );
+  });
+}
+
+const CONNECTIONS_HELP = `
+Rows come in the order of the kernel's table. Watching is sampling: connections that open and close between
+two looks are not seen.
+
+Examples:
+  ipvs connections --client 198.51.100.0/24 --state ESTABLISHED
+  ipvs connections --count-by client --limit 10
+  ipvs connections --count-by destination,state
+  ipvs connections --watch --service tcp://10.0.0.1:443 --output ndjson`;
