@@ -84,7 +84,7 @@ test('the command lists, counts and stops quietly, as a program', async () => {
          ${program} connections --output json | head -1`,
       )
       .split('---\n');
-    const strip = ({ expires: _, ...row }: Connection): object => row;
+    const strip = (row: Connection): object => ({ ...row, expires: 0 });
     expect(
       list
         .trim()
