@@ -2,7 +2,6 @@
 import { randomInt } from 'node:crypto';
 import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
 import { toQuery, type ConnectionFilter, type ConnectionState } from './connection-filter';
-import { Source } from './connection-records';
 import { isSignal } from './connections';
 import type { Connection, ConnectionTable } from './connection-table';
 import { compare, Snapshot, type Pause, type RowChange } from './connection-diff';
@@ -134,7 +133,7 @@ function toFull(options: unknown = {}): Full {
   if (signal !== undefined && !isSignal(signal)) {
     throw new InvalidInput(`signal: ${show(signal)} is no AbortSignal: give controller.signal`);
   }
-  toQuery(filter, Source.table);
+  toQuery(filter);
   const { state, ...rest } = filter ?? {};
   return { interval: toNumber('interval', interval, 1, LONGEST), filter: rest, state, signal };
 }

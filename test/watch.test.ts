@@ -308,7 +308,8 @@ describe('watchConnections', () => {
     const next = (options: object): Promise<unknown> => client.watchConnections(options).next();
     await expect(next({ interval: 0 })).rejects.toMatchObject({
       code: 'ERR_IPVS_INVALID',
-      message: 'watchConnections: interval: 0 is out of range: use a whole number from 1 to 86400000',
+      message:
+        'watchConnections: interval: 0 is out of range: use a whole number from 1 to 86400000',
     });
     await expect(next({ filter: { state: 7 } })).rejects.toMatchObject({
       code: 'ERR_IPVS_INVALID',
