@@ -24,6 +24,7 @@ export const lazy = {
     connections: () => load('./commands/connections') as typeof import('./commands/connections'),
     top: () => load('./commands/top') as typeof import('./commands/top'),
     state: () => load('./commands/state') as typeof import('./commands/state'),
+    kube: () => load('./commands/kube') as typeof import('./commands/kube'),
     doctor: () => load('./commands/doctor') as typeof import('./commands/doctor'),
   },
 };

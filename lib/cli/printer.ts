@@ -131,7 +131,8 @@ export class Printer {
   }
 }
 
-async function writeAll(stream: Output, text: string): Promise<void> {
+/** Writes, and waits while nobody takes it. */
+export async function writeAll(stream: Output, text: string): Promise<void> {
   if (!stream.write(text)) await once(stream as unknown as NodeJS.EventEmitter, 'drain');
 }
 

@@ -3,6 +3,7 @@ import { Argument, Command, Option } from 'commander';
 import type { Ipvs } from '../client';
 import { addDaemonCommands } from './define/daemon';
 import { addDestinationCommands } from './define/destination';
+import { addKubeCommands } from './define/kube';
 import { addServiceCommands } from './define/service';
 import {
   addInfoCommand,
@@ -77,6 +78,8 @@ export function makeProgram(io: Io, run: Run): Command {
   addDaemonCommands(program, scope);
   addTimeoutsCommands(program, scope);
   addInfoCommand(program, scope);
+  program.commandsGroup('Kubernetes:');
+  addKubeCommands(program, scope);
   program.commandsGroup('This machine:');
   addMachineCommands(program, scope, run);
   program.helpCommand('help [command]', 'Explain a command');
@@ -146,20 +149,16 @@ function makeScope(io: Io, run: Run): Scope {
 }
 
 function addCommonOptions(command: Command): void {
-  command
-    .addOption(
-      new Option(
-        '--netns <name>',
-        'in this network namespace: a name under /run/netns, or a path',
-      ).helpGroup('Everywhere:'),
-    )
-    .addOption(
-      new Option('--output <form>', 'how data is printed (default: table)')
-        .choices(OUTPUTS)
-        .helpGroup('Everywhere:'),
-    )
-    .addOption(new Option('--quiet', 'no hints on stderr, errors only').helpGroup('Everywhere:'))
-    .addHelpOption(new Option('-h, --help', 'explain this command').helpGroup('Everywhere:'));
+  const add = (option: Option): Command => command.addOption(option.helpGroup('Everywhere:'));
+  add(
+    new Option('--netns <name>', 'in this network namespace: a name under /run/netns, or a path'),
+  );
+  // Some commands have forms of their own.
+  if (!command.options.some((option) => option.long === '--output')) {
+    add(new Option('--output <form>', 'how data is printed (default: table)').choices(OUTPUTS));
+  }
+  add(new Option('--quiet', 'no hints on stderr, errors only'));
+  command.addHelpOption(new Option('-h, --help', 'explain this command').helpGroup('Everywhere:'));
 }
 
 /** The options every command takes, wherever on the line they stood; the one nearest to the command counts. */

@@ -1,0 +1,128 @@
+// ipvs kube map: a dump of a cluster in, what a node would be programmed with out. Touches nothing.
+import { createReadStream } from 'node:fs';
+import { text } from 'node:stream/consumers';
+import type { Family, Scheduler } from '../../model';
+import { ipsetRestore, ipvsProgram, serviceMap } from '../../kube';
+import type { IpvsProgramOptions, NodeProgram, NodeView } from '../../kube';
+import { printIpvsadm } from '../../ipvsadm';
+import type { Io } from '../io';
+import { readConfig, type ReadConfig } from '../kube/config';
+import { readObjects } from '../kube/input';
+import { lazy } from '../lazy';
+import { toJson, toPlain } from '../plain';
+import { writeAll } from '../printer';
+import { WrongUse } from '../wrong';
+
+/** The forms a program is printed in. */
+export const PROGRAM_OUTPUTS = ['json', 'yaml', 'save', 'iptables', 'ipset'] as const;
+
+export interface MapFlags {
+  readonly file: readonly string[];
+  readonly config?: string;
+  readonly node?: string;
+  readonly zone?: string;
+  readonly nodeAddress?: readonly string[];
+  readonly nodePortAddresses?: readonly string[];
+  readonly clusterCidr?: readonly string[];
+  readonly scheduler?: Scheduler;
+  readonly masqueradeAll?: true;
+  readonly family?: Family;
+  readonly proxyName?: string;
+  readonly reject: boolean;
+  readonly externalLocal?: 'shared' | 'separate';
+  readonly icmpEcho?: true;
+  readonly output?: (typeof PROGRAM_OUTPUTS)[number];
+}
+
+/** Prints the program of a node. */
+export async function map(io: Io, flags: MapFlags): Promise<void> {
+  const program = await programOf(io, flags);
+  const { output = 'json' } = flags;
+  if (output === 'json' || output === 'yaml') {
+    const data = { ...program, sets: Object.fromEntries(program.sets) };
+    const printed = output === 'json' ? `${toJson(data)}\n` : lazy.yaml().stringify(toPlain(data));
+    await writeAll(io.stdout, printed);
+    return;
+  }
+  for (const problem of program.problems) io.stderr.write(`${problem}\n`);
+  await writeAll(io.stdout, asText(program, output));
+}
+
+function asText(program: NodeProgram, output: 'save' | 'iptables' | 'ipset'): string {
+  if (output === 'save') return printIpvsadm(program.servers);
+  if (output === 'ipset') return ipsetRestore(program.sets);
+  const tools = { ipv4: 'iptables-restore', ipv6: 'ip6tables-restore' };
+  return (['ipv4', 'ipv6'] as const)
+    .filter((family) => program.rules[family] !== undefined)
+    .map((family) => `# ${tools[family]} --noflush\n${program.rules[family] ?? ''}`)
+    .join('');
+}
+
+/** The program that files and options make. Throws WrongUse, and IpvsError for options that make no sense. */
+export async function programOf(io: Io, flags: MapFlags): Promise<NodeProgram> {
+  const config = flags.config === undefined ? undefined : await readConfigFile(flags.config, io);
+  const name = flags.node ?? config?.nodeName;
+  if (name === undefined) {
+    throw new WrongUse(
+      '--node is missing: name the node to program, as it is called in the endpoints',
+    );
+  }
+  const open = flags.nodePortAddresses ?? config?.nodePortAddresses;
+  const node: NodeView = {
+    name,
+    ...(flags.zone !== undefined && { zone: flags.zone }),
+    addresses: flags.nodeAddress ?? [],
+    ...(open && { nodePortAddresses: open }),
+  };
+  const { services, slices, ...gathered } = await gather(io, flags);
+  const proxy = flags.proxyName === undefined ? {} : { serviceProxyName: flags.proxyName };
+  const found = serviceMap(services, slices, node, proxy);
+  const program = ipvsProgram(found, node, optionsOf(flags, config));
+  const problems = [...(config?.problems ?? []), ...gathered.problems, ...program.problems];
+  return { ...program, problems };
+}
+
+async function gather(
+  io: Io,
+  flags: MapFlags,
+): Promise<{
+  services: Parameters<typeof serviceMap>[0];
+  slices: Parameters<typeof serviceMap>[1];
+  problems: readonly string[];
+}> {
+  const gathered = await readObjects(flags.file, io.stdin);
+  const { services, slices } = gathered;
+  const problems = [...gathered.problems()];
+  if (slices.length === 0) {
+    problems.push(
+      'EndpointSlice: there are none, so no service has an endpoint: give those of kubectl get endpointslices, too',
+    );
+  }
+  return { services, slices, problems };
+}
+
+// What is said on the command line goes before what a file says.
+function optionsOf(flags: MapFlags, config: ReadConfig | undefined): IpvsProgramOptions {
+  const { clusterCidr, scheduler, masqueradeAll, family, externalLocal, icmpEcho } = flags;
+  return {
+    ...config?.options,
+    ...(clusterCidr && { detectLocal: { cidrs: clusterCidr } }),
+    ...(scheduler !== undefined && { scheduler }),
+    ...(masqueradeAll && { masqueradeAll }),
+    ...(family && { families: [family] }),
+    ...(externalLocal && { externalLocal }),
+    ...(icmpEcho && { icmpEcho }),
+    reject: flags.reject,
+  };
+}
+
+async function readConfigFile(name: string, io: Io): Promise<ReadConfig> {
+  const { parse } = lazy.yaml();
+  try {
+    const source = name === '-' ? io.stdin : createReadStream(name);
+    return readConfig(parse(await text(source)), parse);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new WrongUse(`--config ${name}: ${message.split('\n')[0] ?? ''}`);
+  }
+}
