@@ -41,6 +41,9 @@ const LEADING: Readonly<Record<string, string>> = {
   tcp: '--tcp',
   tcpFin: '--tcp-fin',
   udp: '--udp',
+  clusterCIDRs: '--cluster-cidr',
+  'node.addresses': '--node-address',
+  'node.nodePortAddresses': '--node-port-addresses',
 };
 
 /** Of these operations, whose filter is made of options. */

@@ -229,7 +229,7 @@ describe('--config', () => {
     [{ ...config, nodePortAddresses: [1] }, /nodePortAddresses: an array is not a list of text/],
     [{ ...config, detectLocalMode: 'Magic' }, /detectLocalMode: "Magic" is not ClusterCIDR/],
     [{ ...config, detectLocalMode: 'BridgeInterface' }, /detectLocal.bridgeInterface: missing/],
-    [{ ...config, clusterCIDR: 'x' }, /clusterCIDRs: "x" is no range/],
+    [{ ...config, clusterCIDR: 'x' }, /--cluster-cidr: "x" is no range/],
   ])('%j is wrong use', async (value, message) => {
     const { status, stdout, stderr } = await run(value);
     expect(stderr).toMatch(message);
