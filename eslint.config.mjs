@@ -119,6 +119,22 @@ export default defineConfig(
     ],
     'a state file is text and what it says; yaml is read here alone',
   ),
+  arrows(
+    ['lib/{reconcile,drain}.ts', 'lib/reconcile/**'],
+    [],
+    [
+      './*',
+      '../*',
+      './cli/*',
+      ...['apply', 'converge', 'drain', 'errors', 'id', 'model', 'plan', 'settings'].flatMap(
+        (name) => [`!./${name}`, `!../${name}`],
+      ),
+      ...['backoff', 'clock', 'loop', 'loss', 'options', 'rounds'].map((name) => `!./${name}`),
+      '!./reconcile',
+      '!./reconcile/*',
+    ],
+    'reconciling stands on plans and the interface of a backend, never on a client',
+  ),
   arrows(border, [], commandOnly, 'the core needs no third-party module and knows no command'),
   arrows(
     ['lib/kube.ts', 'lib/kube/**'],

@@ -38,3 +38,11 @@ export {
   type PlanOptions,
 } from './plan';
 export type { ConnectionChange, WatchOptions } from './watch';
+export type { DrainOptions } from './drain';
+export {
+  reconcile,
+  type Health,
+  type Reconciliation,
+  type ReconcileOptions,
+  type Round,
+} from './reconcile';
