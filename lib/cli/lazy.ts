@@ -23,6 +23,7 @@ export const lazy = {
     daemon: () => load('./commands/daemon') as typeof import('./commands/daemon'),
     connections: () => load('./commands/connections') as typeof import('./commands/connections'),
     top: () => load('./commands/top') as typeof import('./commands/top'),
+    run: () => load('./commands/run') as typeof import('./commands/run'),
     state: () => load('./commands/state') as typeof import('./commands/state'),
     kube: () => load('./commands/kube') as typeof import('./commands/kube'),
     doctor: () => load('./commands/doctor') as typeof import('./commands/doctor'),

@@ -109,9 +109,9 @@ async function toWork(client: Ipvs, state: State, flags: StateFlags): Promise<Wo
 }
 
 // What the state has is its own; of the rest, what it was told to prune.
-function ownerOf(
-  state: State,
-  { prune, replace }: StateFlags,
+export function ownerOf(
+  state: Pick<State, 'services'>,
+  { prune, replace }: Pick<StateFlags, 'prune' | 'replace'>,
 ): ((key: ServiceKey) => boolean) | undefined {
   if (replace === true) return () => true;
   if (prune === undefined) return undefined;

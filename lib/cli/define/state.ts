@@ -1,5 +1,6 @@
 // ipvs diff, apply, save and restore.
 import { Argument, InvalidArgumentError, Option, type Command } from 'commander';
+import type { RunFlags } from '../commands/run';
 import type { StateFlags } from '../commands/state';
 import { lazy } from '../lazy';
 import type { Scope } from '../program';
@@ -31,6 +32,42 @@ export function addStateCommands(program: Command, scope: Scope): void {
     const state = await lazy.commands.state().readStateFile(scope.io, flags.file);
     await scope.withClient(apply, (client, printer) =>
       lazy.commands.state().apply(client, printer, scope.io, state, flags, 'apply'),
+    );
+  });
+
+  const run = scope.command(
+    program,
+    'run',
+    'Keep the table as a state file says, until told to end',
+  );
+  addFile(run, 'YAML or JSON');
+  addScope(run);
+  run
+    .addOption(
+      new Option('--drain [seconds]', 'drain what leaves, this long at most (default: 300)')
+        .argParser((text: string) => toCount('--drain', text, 86_400, 'seconds'))
+        .preset('300'),
+    )
+    .addOption(
+      new Option(
+        '--resync <seconds>',
+        'compare with the kernel this often (default: 30)',
+      ).argParser((text: string) => Math.max(1, toCount('--resync', text, 86_400, 'seconds'))),
+    )
+    .addOption(
+      new Option(
+        '--max-loss <percent>',
+        'refuse to take away more of our services at once (default: 50)',
+      ).argParser((text: string) => toCount('--max-loss', text, 100, 'percent')),
+    );
+  run.addHelpText('after', RUN_NOTES);
+  run.action(async (flags: RunFlags) => {
+    if (flags.file === '-') {
+      throw new WrongUse('stdin is no file that can be watched: name one, or use ipvs apply');
+    }
+    const state = await lazy.commands.state().readStateFile(scope.io, flags.file);
+    await scope.withClient(run, (client) =>
+      lazy.commands.run().run(client, scope.io, state, flags),
     );
   });
 
@@ -68,8 +105,13 @@ export function addStateCommands(program: Command, scope: Scope): void {
   });
 }
 
-function addFile(command: Command): void {
-  command.requiredOption('-f, --file <state>', 'YAML or JSON; - is stdin');
+function addFile(command: Command, what = 'YAML or JSON; - is stdin'): void {
+  command.requiredOption('-f, --file <state>', what);
+}
+
+function toCount(name: string, text: string, most: number, unit: string): number {
+  if (/^\d{1,6}$/.test(text) && Number(text) <= most) return Number(text);
+  throw new InvalidArgumentError(`${name} takes ${unit} from 0 to ${most}`);
 }
 
 function addScope(command: Command): void {
@@ -130,6 +172,14 @@ Examples:
   ipvs apply -f web.yaml --dry-run
   ipvs apply -f web.yaml --prune 10.0.0.0/24 2001:db8::/64 --yes
   ipvs save --output yaml | ipvs --netns other apply -f -`;
+
+const RUN_NOTES = `
+The file may be written in place or replaced. While it cannot be read or makes no sense, the last good state counts,
+and the problem is told once. What others change in our services is changed back. Ours are those that the file has
+named since this began, and those in --prune. SIGTERM and SIGINT end it between two changes; services stay.
+
+Example:
+  ipvs run -f web.yaml --prune 10.0.0.0/24 --drain=60`;
 
 const SAVE_NOTES = `
 The lines are those of ipvsadm -S -n, and thresholds. With --output yaml or json it is a state file, for ipvs apply.
