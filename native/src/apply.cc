@@ -99,38 +99,37 @@ Failure Connection::SendChanges(const uint8_t* changes, size_t left, uint32_t wi
   uint32_t added = 0;
   while (added < most && (added == 0 || outbox_.bytes().size() + Outbox::kMaxRequest <= capacity)) {
     const ChangeRecord change = ChangeAt(changes, added);
-    if (!outbox_.Add(family_, static_cast<uint8_t>(change.command), NLM_F_REQUEST | NLM_F_ACK,
-                     first + added, [&](nl_msg* message) { return PutChange(message, change); })) {
+    if (!outbox_.Add(family_, static_cast<uint8_t>(change.command), NLM_F_REQUEST, first + added,
+                     [&](nl_msg* message) { return PutChange(message, change); })) {
       return {"request", EMSGSIZE};
     }
     added++;
   }
+  // Refusals are answered unasked. So one acknowledgement, of the last, speaks for all: what was not
+  // refused by then was done.
+  outbox_.FlagLast(NLM_F_ACK);
   *sent = added;
   return channel_->Send(outbox_.bytes());
 }
 
-// Reads one answer for each of the changes just sent.
+// Reads the refusals of the changes just sent, and the answer to the last of them.
 Failure Connection::Collect(uint32_t sent, int32_t* outcomes) {
-  uint32_t open = sent;
+  bool finished = false;
   const auto receive = [&](uint32_t index, const Message& message) {
     int err = 0;
     if (message.type != NLMSG_ERROR || index >= sent || !ReadErrno(message, &err)) return false;
-    if (outcomes[index] == kNotTried) {
-      outcomes[index] = err;
-      open--;
-    }
+    if (outcomes[index] == kNotTried) outcomes[index] = err;
+    if (index == sent - 1) finished = true;
     return true;
   };
-  while (open > 0) {
-    const Failure failure = channel_->Receive(Shape::kAcknowledgements, receive);
-    if (failure.err == ENOBUFS) {
-      // Answers were dropped. Their changes may have been made or not, which only reading back can
-      // tell.
-      std::replace(outcomes, outcomes + sent, kNotTried, static_cast<int32_t>(ENOBUFS));
-      return {};
-    }
-    if (failure) return failure;
-  }
+  Failure failure;
+  while (!finished && !failure) failure = channel_->Receive(Shape::kAcknowledgements, receive);
+  const bool lost = channel_->overrun() || failure.err == EINTR;
+  if (failure && !lost) return failure;
+  // Where answers were dropped, changes may have been made or not, which only reading back can
+  // tell. The kernel says so before it hands out any answer that it kept.
+  const int32_t silent = lost ? ENOBUFS : 0;
+  std::replace(outcomes, outcomes + sent, kNotTried, silent);
   return {};
 }
 

@@ -56,10 +56,12 @@ Channel::Channel(std::unique_ptr<Transport> transport, int timeout)
       vectors_(kMaxAcknowledgements),
       senders_(kMaxAcknowledgements) {}
 
-uint32_t Channel::Begin(uint32_t count) {
-  if (unsettled_) Drain();
+uint32_t Channel::Begin(uint32_t count, Answers answers) {
+  // An overrun is told once until all has been read.
+  if (unsettled_ || overrun()) Drain();
   first_ = next_sequence_;
   count_ = count;
+  answers_ = answers;
   next_sequence_ += count;
   overruns_ = 0;
   return first_;
@@ -82,6 +84,7 @@ Failure Channel::Receive(Shape shape, const Receiver& receiver) {
       // Commands run inside sendmsg: what is not here after an overrun was dropped and will not
       // come.
       if (overrun()) return Fail("receive", ENOBUFS);
+      if (answers_ == Answers::kAtOnce) return Fail("receive", EINTR);
       if (Failure failure = Wait(&deadline)) return failure;
       continue;
     }

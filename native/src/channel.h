@@ -27,6 +27,9 @@ struct Message {
 // kernel makes (dumps).
 enum class Shape { kAcknowledgements, kData };
 
+// When the kernel answers: all of it before Send returns, or piece by piece as it is read (dumps).
+enum class Answers { kAtOnce, kInPieces };
+
 // Requests and answers over one transport. Answers are matched by sequence number and by coming
 // from the kernel; whatever else arrives is dropped, and so is what an exchange that failed left
 // behind. Not thread-safe.
@@ -41,10 +44,11 @@ class Channel {
 
   // Starts an exchange of `count` requests and returns the sequence number of the first; the rest
   // follow it.
-  uint32_t Begin(uint32_t count);
+  uint32_t Begin(uint32_t count, Answers answers = Answers::kAtOnce);
   Failure Send(Bytes datagram);
-  // Reads what is there, waiting if need be, until at least one message of this exchange was handed
-  // over.
+  // Reads what is there until at least one message of this exchange was handed over. Waits for the
+  // pieces of a dump; where all answers should be there and none is, that is EINTR: the kernel
+  // answers nothing to a command that was interrupted.
   Failure Receive(Shape shape, const Receiver& receiver);
   // Sends a request a datagram, with two reads or more after each, in a few system calls; for
   // requests whose answers are there when they have been sent. At most kMaxSlots reads in all.
@@ -75,6 +79,7 @@ class Channel {
   uint32_t next_sequence_;
   uint32_t first_ = 0;
   uint32_t count_ = 0;
+  Answers answers_ = Answers::kAtOnce;
   int overruns_ = 0;
   bool unsettled_ = false;
 

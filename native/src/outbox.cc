@@ -2,6 +2,7 @@
 
 #include <netlink/genl/genl.h>
 
+#include <cstring>
 #include <new>
 
 namespace ipvs {
@@ -29,7 +30,15 @@ bool Outbox::StartPlain(uint16_t type, uint16_t flags, uint32_t sequence, const 
 void Outbox::Finish() {
   const nlmsghdr* header = nlmsg_hdr(message_.get());
   const auto* bytes = reinterpret_cast<const uint8_t*>(header);
+  last_ = bytes_.size();
   bytes_.insert(bytes_.end(), bytes, bytes + NLMSG_ALIGN(header->nlmsg_len));
+}
+
+void Outbox::FlagLast(uint16_t flags) {
+  nlmsghdr header;
+  std::memcpy(&header, bytes_.data() + last_, sizeof(header));
+  header.nlmsg_flags |= flags;
+  std::memcpy(bytes_.data() + last_, &header, sizeof(header));
 }
 
 }  // namespace ipvs

@@ -19,6 +19,8 @@ class Outbox {
   Outbox();
 
   void Clear() { bytes_.clear(); }
+  // Adds flags to the request appended last.
+  void FlagLast(uint16_t flags);
   Bytes bytes() const { return bytes_; }
 
   // Appends one request whose attributes `put` writes; false (and nothing appended) when they do
@@ -52,6 +54,7 @@ class Outbox {
 
   std::unique_ptr<nl_msg, Deleter> message_;
   std::vector<uint8_t> bytes_;
+  size_t last_ = 0;
 };
 
 }  // namespace ipvs

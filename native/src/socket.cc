@@ -364,7 +364,8 @@ Failure Connection::Query(const Question& question, const Put& put, const Take& 
 }
 
 Failure Connection::Ask(const Question& question, const Put& put, const Take& take) {
-  const uint32_t sequence = channel_->Begin(1);
+  const uint32_t sequence =
+      channel_->Begin(1, question.dump ? Answers::kInPieces : Answers::kAtOnce);
   const uint16_t flags = NLM_F_REQUEST | (question.dump ? NLM_F_DUMP : NLM_F_ACK);
   outbox_.Clear();
   if (!outbox_.Add(question.family, question.command, flags, sequence, put)) {

@@ -125,8 +125,31 @@ TEST_F(ApplyTest, SaysWhichAnswersWereLostAndGoesOn) {
     }
     return FakeKernel::Acknowledge(request);
   };
-  EXPECT_EQ(Apply(Changes(6)), (std::vector<int32_t>{0, 0, ENOBUFS, ENOBUFS, 0, 0}));
+  const int lost = ENOBUFS;
+  EXPECT_EQ(Apply(Changes(6)), (std::vector<int32_t>{lost, lost, lost, lost, 0, 0}));
   EXPECT_EQ(failure_.err, 0);
+}
+
+TEST_F(ApplyTest, BelievesTheRefusalsThatAnOverrunLeft) {
+  kernel_.reply = [&](const Request& request) {
+    const size_t number = kernel_.requests.size() - 1;
+    if (number == 2) kernel_.receive_errors = {-ENOBUFS, 0};
+    return FakeKernel::Acknowledge(request, number == 1 ? EEXIST : 0);
+  };
+  // The last answer came, which does not tell what became of those before it.
+  EXPECT_EQ(Apply(Changes(4)), (std::vector<int32_t>{ENOBUFS, EEXIST, ENOBUFS, 0}));
+  EXPECT_EQ(failure_.err, 0);
+}
+
+TEST_F(ApplyTest, AsksForOneAnswerADatagram) {
+  kernel_.receive_capacity = 2 * 832 * 3;
+  FailOn({0, 4}, EEXIST);
+  EXPECT_EQ(Apply(Changes(5)), (std::vector<int32_t>{EEXIST, 0, 0, 0, EEXIST}));
+  std::vector<bool> asked;
+  for (const Request& request : kernel_.requests) {
+    asked.push_back((request.header.nlmsg_flags & NLM_F_ACK) != 0);
+  }
+  EXPECT_EQ(asked, (std::vector<bool>{false, false, true, false, true}));
 }
 
 TEST_F(ApplyTest, IgnoresAnAnswerGivenTwice) {
@@ -173,11 +196,17 @@ TEST_F(ApplyTest, FailsWhenAnAnswerIsToAChangeThatWasNotSentYet) {
   EXPECT_EQ(failure_.err, EBADMSG);
 }
 
-TEST_F(ApplyTest, TimesOut) {
-  kernel_.reply = [](const Request&) { return Datagrams{}; };
-  Apply(Changes(2));
-  EXPECT_STREQ(failure_.op, "receive");
-  EXPECT_EQ(failure_.err, ETIMEDOUT);
+TEST_F(ApplyTest, CallsItLostWhenTheLastIsNotAnswered) {
+  kernel_.reply = [&](const Request& request) {
+    return FakeKernel::Acknowledge(request, kernel_.requests.size() == 2 ? EEXIST : 0);
+  };
+  kernel_.on_receive = [&] {
+    if (!kernel_.queue.empty()) kernel_.queue.pop_back();
+    kernel_.on_receive = nullptr;
+  };
+  EXPECT_EQ(Apply(Changes(3)), (std::vector<int32_t>{ENOBUFS, EEXIST, ENOBUFS}));
+  EXPECT_EQ(failure_.err, 0);
+  EXPECT_EQ(kernel_.waits, 0);
 }
 
 TEST_F(ApplyTest, SendsAgainWhatAStaleFamilyIdKeptFromRunning) {

@@ -277,9 +277,18 @@ TEST_F(ConnectionTest, SendsEachCommandAsItself) {
   EXPECT_FALSE(kernel_.requests[1].attributes.empty());
 }
 
-TEST_F(ConnectionTest, RecoversFromATimeout) {
+TEST_F(ConnectionTest, WaitsForDumpsAlone) {
   kernel_.reply = [](const Request&) { return Datagrams{}; };
-  EXPECT_EQ(Do(Op::kFlush).err, ETIMEDOUT);
+  EXPECT_EQ(Do(Op::kStopDaemon, BytesOf(std::vector<DaemonRecord>(1))).err, EINTR);
+  EXPECT_EQ(Do(Op::kInfo).err, EINTR);
+  EXPECT_EQ(kernel_.waits, 0);
+  EXPECT_EQ(Do(Op::kDaemons).err, ETIMEDOUT);
+  EXPECT_EQ(kernel_.waits, 1);
+}
+
+TEST_F(ConnectionTest, RecoversFromSilence) {
+  kernel_.reply = [](const Request&) { return Datagrams{}; };
+  EXPECT_EQ(Do(Op::kFlush).err, EINTR);
   kernel_.queue.push_back({Answer(kernel_.requests.back().sequence(), EPERM)});
   kernel_.reply = nullptr;
   EXPECT_EQ(Do(Op::kFlush).err, 0);

@@ -111,7 +111,9 @@ std::shared_ptr<Connection> FakeKernel::Open(int timeout) {
 }
 
 Datagrams FakeKernel::Acknowledge(const Request& request, int err) {
-  return {{request.is_dump() ? Done(request.sequence(), err) : Answer(request.sequence(), err)}};
+  if (request.is_dump()) return {{Done(request.sequence(), err)}};
+  if (err == 0 && !(request.header.nlmsg_flags & NLM_F_ACK)) return {};
+  return {{Answer(request.sequence(), err)}};
 }
 
 void FakeKernel::Take(const Request& request) {

@@ -74,7 +74,7 @@ class FakeKernel {
   // A connection that has already found the family. `timeout` as Connection's.
   std::shared_ptr<Connection> Open(int timeout = 50);
 
-  // The usual reply to a request that has no data to give.
+  // The usual reply to a request that has no data to give: nothing to a success that did not ask.
   static Datagrams Acknowledge(const Request& request, int err = 0);
 
  private:

@@ -67,12 +67,6 @@ export async function inNamespace<T>(use: (namespace: Namespace) => Promise<T>):
   }
 }
 
-/**
- * Milliseconds to wait for an answer. One is enough here: the kernel works inside sendmsg. It gives none when a sync daemon
- * is stopped before its thread has run, which a machine with one CPU does half of the time.
- */
-export const TIMEOUT = 250;
-
 /** A place for the contract suite: a namespace with the interfaces that the suite knows. */
 export async function kernelPlace(client: 'asynchronous' | 'synchronous'): Promise<Place> {
   const namespace = new Namespace();
@@ -83,8 +77,8 @@ export async function kernelPlace(client: 'asynchronous' | 'synchronous'): Promi
   const openOne = async (): Promise<Ipvs> => {
     const one =
       client === 'asynchronous'
-        ? await namespace.open(TIMEOUT)
-        : asynchronously(namespace.openSync(TIMEOUT));
+        ? await namespace.open()
+        : asynchronously(namespace.openSync());
     opened.push(one);
     return one;
   };

@@ -1,6 +1,5 @@
 // The kernel in memory against the real one: the same random calls get the same answers, and leave the same behind.
 // A failure prints its seed; FC_SEED=<seed> runs it again.
-import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { Ipvs } from '../../lib/client';
 import { MemoryKernel } from '../../lib/memory';
@@ -45,8 +44,6 @@ test(`${SEQUENCES} random sequences of calls end alike`, async () => {
     for (const it of actions) {
       const [answer, expected] = [await perform(real, it), await perform(model, it)];
       expect({ it, answer }).toEqual({ it, answer: expected });
-      // Let the daemon's thread run once; see TIMEOUT in helpers.ts.
-      if (it.op === 'startDaemon') await sleep(5);
       count(tally, `${it.op} ${Object.keys(answer as object)[0] ?? ''}`);
     }
     expect(await stateOf(real)).toEqual(await stateOf(model));

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ipvs } from '../../lib/client';
 import { MemoryKernel } from '../../lib/memory';
 import { DEVICE, stateOf } from '../contract/kit';
-import { Namespace, TIMEOUT } from './helpers';
+import { Namespace } from './helpers';
 import { SCENES } from './transcripts';
 
 const VIEWS = [
@@ -30,7 +30,7 @@ beforeAll(async () => {
   ours = new Namespace();
   theirs = new Namespace();
   for (const namespace of [ours, theirs]) namespace.addDevice(DEVICE);
-  client = await ours.open(TIMEOUT);
+  client = await ours.open();
   observer = await theirs.open();
 });
 afterAll(async () => {
@@ -45,7 +45,7 @@ test.each(SCENES)('$name', async ({ steps }) => {
     theirs.ipvsadm(...line.split(' '));
     await call(client);
     await call(model);
-    // ipvsadm waits for ever when it stops a daemon whose thread has not run; see TIMEOUT in helpers.ts.
+    // ipvsadm waits for ever when it stops a daemon whose thread has not run (daemon.test.ts).
     if (line.includes('-daemon')) await sleep(20);
   }
   for (const view of VIEWS) {
