@@ -15,7 +15,7 @@ const arrows = (files, ignores, group, message) => ({
 });
 const ground = ['lib/{address,errors,model,lab}.ts'];
 const border = [
-  'lib/{client,apply,operation,queries,layout,records,native,memory,connections,connection-*,servers}.ts',
+  'lib/{client,apply,changes,operation,queries,layout,records,native,memory,connections,connection-*,servers}.ts',
 ];
 const commandOnly = [
   './cli/*',

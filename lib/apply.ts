@@ -1,23 +1,13 @@
 // Many changes in one trip. All of them are checked before the first is sent; then they go out in slices, so that
 // cancelling, progress and other callers get their turn between two.
+import { ChangeWriter, type LooseChange } from './changes';
 import { InvalidInput, IpvsError, show, type IpvsErrorDetails } from './errors';
 import { explain, explainFailure, ipvsError, type Request } from './explain';
 import { destinationId, serviceId, toDestinationKey, toServiceKey } from './id';
 import { Turn, type Operation } from './operation';
-import type { Change, ServiceKey, ServiceSettings } from './model';
+import type { Change, ServiceSettings } from './model';
 import { Op } from './native';
-import {
-  Command,
-  keyOnly,
-  LAYOUT,
-  NOT_TRIED,
-  Records,
-  rowCount,
-  writeDestination,
-  writeServiceChange,
-  writeServiceKey,
-} from './records';
-import { toFullDestination, toFullService } from './settings';
+import { LAYOUT, NOT_TRIED, Records, rowCount } from './records';
 
 /** What became of one change. @public */
 export type Outcome =
@@ -53,7 +43,6 @@ export class ApplyError extends IpvsError {
 /** Changes sent in one call over the border: some milliseconds of work, so that the way there and back does not count. */
 const SLICE = 2048;
 const SIZE = LAYOUT.ChangeRecord.size;
-const KEY = LAYOUT.ServiceKey;
 const ENOBUFS = 105;
 
 export function* apply(
@@ -90,7 +79,8 @@ function* send(
     const reply = yield { op: onError === 'stop' ? Op.applyUntilError : Op.apply, request };
     turn.next();
     const results = resultsOf(reply, request.byteLength / SIZE);
-    for (const errno of results) {
+    for (let i = 0; i < results.length; i++) {
+      const errno = results[i] ?? NOT_TRIED;
       const change = list[outcomes.length] as Change;
       outcomes.push(errno === ENOBUFS ? yield* settle(change) : toOutcome(change, errno));
       if (turn.over()) {
@@ -112,13 +102,6 @@ function tell(progress: NonNullable<ApplyOptions['progress']>, done: number, tot
     throw ipvsError('ERR_IPVS_INVALID', words, { operation: 'apply' }, undefined, error);
   }
 }
-
-/** A change as a client's own methods take it: named by key or by id. */
-export type LooseChange = {
-  readonly op: keyof typeof Command;
-  readonly service: unknown;
-  readonly destination?: unknown;
-};
 
 /** One change; its refusal is thrown. */
 export function* applyOne(change: LooseChange): Operation<void> {
@@ -186,64 +169,6 @@ function slicesOf(blocks: readonly Uint8Array[], size: number): Uint8Array[] {
     }
   }
   return slices;
-}
-
-/** Checks changes and writes them as records. */
-export class ChangeWriter {
-  // Destinations of one service come in a row, as a rule with the very same service object: it is read once.
-  #known: unknown;
-  #knownKey: ServiceKey | undefined;
-  readonly #knownRecord = Records.of(KEY.size, 1);
-
-  write(to: Records, row: number, change: LooseChange): void {
-    const { op, service, destination } = Object(change) as LooseChange;
-    switch (op) {
-      case 'addService':
-      case 'setService': {
-        const full = toFullService(service);
-        writeServiceChange(to, row, Command[op], full.key, full);
-        return;
-      }
-      case 'deleteService':
-        writeServiceChange(to, row, Command[op], toServiceKey(service));
-        return;
-      case 'addDestination':
-      case 'setDestination': {
-        const full = toFullDestination(this.#key(service), destination);
-        this.#start(to, row, Command[op]);
-        writeDestination(to, row, full);
-        return;
-      }
-      case 'deleteDestination': {
-        const key = toDestinationKey(destination);
-        this.#key(service);
-        this.#start(to, row, Command[op]);
-        writeDestination(to, row, keyOnly(key));
-        return;
-      }
-      default:
-        throw new InvalidInput(
-          `op: ${show(op)} is no change: use ${Object.keys(Command).join(', ')}`,
-        );
-    }
-  }
-
-  #key(service: unknown): ServiceKey {
-    if (service === this.#known && this.#knownKey !== undefined) return this.#knownKey;
-    const key = toServiceKey(service);
-    this.#knownRecord.clear(0, KEY.size);
-    writeServiceKey(this.#knownRecord, 0, key);
-    this.#known = service;
-    this.#knownKey = key;
-    return key;
-  }
-
-  #start(to: Records, row: number, command: number): void {
-    const offset = row * SIZE;
-    to.clear(offset, SIZE);
-    to.u32[offset >> 2] = command;
-    to.copy(offset + LAYOUT.ChangeRecord.service, KEY.size, this.#knownRecord);
-  }
 }
 
 /** Fields of a change that make its request, for messages. */

@@ -22,12 +22,12 @@ import { flagBits, flagsOf, NO_TUNNEL, type FullDestination, type FullService } 
 
 export { Command, LAYOUT, NOT_TRIED, Records, rowCount } from './layout';
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const PROTOCOL_NUMBERS = { tcp: 6, udp: 17, sctp: 132 } as const;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const PROTOCOL_NUMBERS = { tcp: 6, udp: 17, sctp: 132 } as const;
 const PERSISTENT = 0x01;
 const ONE_PACKET = 0x04;
-const FORWARDS: readonly Forward[] = ['masq', 'local', 'tunnel', 'route', 'bypass'];
+export const FORWARDS: readonly Forward[] = ['masq', 'local', 'tunnel', 'route', 'bypass'];
 const TUNNELS: readonly Tunnel['type'][] = ['ipip', 'gue', 'gre'];
 const CHECKSUM = 1;
 const REMOTE_CHECKSUM = 2;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { ChangeWriter } from '../lib/apply';
+import { ChangeWriter } from '../lib/changes';
 import { IpvsError } from '../lib/errors';
 import { serviceKey } from '../lib/id';
 import type { Service } from '../lib/model';

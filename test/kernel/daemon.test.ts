@@ -11,7 +11,7 @@ test('a sync daemon is stopped as soon as it was started', async () => {
     using client = namespace.openSync(30_000);
     const slow: number[] = [];
     for (let i = 0; i < TIMES; i++) {
-      client.startDaemon({ role: 'master', interface: DEVICE });
+      client.startDaemon({ role: 'master', interface: DEVICE, syncId: 0 });
       const start = performance.now();
       client.stopDaemon({ role: 'master' });
       slow.push(performance.now() - start);
