@@ -105,8 +105,8 @@ Failure Connection::SendChanges(const uint8_t* changes, size_t left, uint32_t wi
     }
     added++;
   }
-  // Refusals are answered unasked. So one acknowledgement, of the last, speaks for all: what was not
-  // refused by then was done.
+  // Refusals are answered unasked. So one acknowledgement, of the last, speaks for all: what was
+  // not refused by then was done.
   outbox_.FlagLast(NLM_F_ACK);
   *sent = added;
   return channel_->Send(outbox_.bytes());

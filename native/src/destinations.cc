@@ -121,7 +121,7 @@ Failure Connection::DestinationsOf(const ServiceKey& key, uint32_t index, Destin
 }
 
 Failure Connection::Converse(Bytes keys, unsigned reads, DestinationBatch* batch) {
-  const uint32_t sequence = channel_->Begin(batch->size);
+  const uint32_t sequence = channel_->Begin(batch->size, Answers::kInPieces);
   std::vector<size_t> ends;
   outbox_.Clear();
   for (uint32_t i = 0; i < batch->size; i++) {
