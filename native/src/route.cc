@@ -189,7 +189,7 @@ Failure Route::Dump(const char* op, uint16_t answer, const Add& add, const Take&
 }
 
 Failure Route::DumpOnce(const char* op, uint16_t answer, const Add& add, const Take& take) {
-  const uint32_t sequence = channel_->Begin(1);
+  const uint32_t sequence = channel_->Begin(1, Answers::kInPieces);
   outbox_.Clear();
   if (!add(NLM_F_REQUEST | NLM_F_DUMP, sequence)) return {"request", EMSGSIZE};
   if (Failure failure = channel_->Send(outbox_.bytes())) return failure;
