@@ -76,6 +76,7 @@ class FuzzedKernel : public Transport {
   }
 
   int Wait(int) override { return input_.size() < 3 ? 0 : 1; }
+  int OpenNamespace() const override { return -ENOTSUP; }
   size_t send_capacity() const override { return 1 << 16; }
   size_t receive_capacity() const override { return 1 << 16; }
 
