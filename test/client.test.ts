@@ -68,7 +68,7 @@ test.each([
   ['close', 125, 'ERR_IPVS_CLOSED', /client is closed/],
   ['netns', 2, 'ENOENT', /the namespace does not exist: see ip netns list/],
   ['receive', 92, 'ENOPROTOOPT', /being unloaded/],
-  ['receive', 5, 'EIO', /EIO/],
+  ['receive', 71, 'EPROTO', /EPROTO/],
 ])('failure of %s with errno %i becomes %s', async (op, errno, code, words) => {
   const error: unknown = await refuse(op, errno)
     .services()
