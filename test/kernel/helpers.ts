@@ -76,9 +76,7 @@ export async function kernelPlace(client: 'asynchronous' | 'synchronous'): Promi
   const opened: Ipvs[] = [];
   const openOne = async (): Promise<Ipvs> => {
     const one =
-      client === 'asynchronous'
-        ? await namespace.open()
-        : asynchronously(namespace.openSync());
+      client === 'asynchronous' ? await namespace.open() : asynchronously(namespace.openSync());
     opened.push(one);
     return one;
   };
