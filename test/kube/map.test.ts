@@ -253,6 +253,16 @@ describe('which endpoints', () => {
   });
 });
 
+test('a terminating endpoint gives way to itself in another slice even where it is said to be ready', () => {
+  const conditions = { ready: true, serving: true, terminating: true };
+  const starting = { conditions: { ready: false, serving: false, terminating: false } };
+  const port = portOf(service(), [
+    slice([endpoint('10.1.0.5', 'here', { conditions })]),
+    slice([endpoint('10.1.0.5', 'here', starting)], { metadata: { name: 'web-2' } }),
+  ]);
+  expect(lists(port).cluster).toEqual([]);
+});
+
 describe('topology', () => {
   const view = { ...node, zone: 'a' };
   const hinted = (address: string, hints: unknown, more = {}): unknown =>

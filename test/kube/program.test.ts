@@ -298,6 +298,9 @@ describe('what is masqueraded on the way to cluster IPs', () => {
       `${match} dst,dst -j KUBE-MARK-MASQ`,
     );
   });
+  test('with masqueradeAll and no detector, everything too', () => {
+    expect(rule({ masqueradeAll: true })).toBe(`${match} dst,dst -j KUBE-MARK-MASQ`);
+  });
   test('with ranges, what is not from the first of the family', () => {
     const options = { clusterCIDRs: ['10.0.0.0/8', '11.0.0.0/8', 'fd00:10::/56'] };
     expect(rule(options)).toBe(`${match} dst,dst ! -s 10.0.0.0/8 -j KUBE-MARK-MASQ`);
