@@ -4,15 +4,18 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { connectionTargets } from './connection-report';
+import type { ConnectionOrder } from './connections';
 import type { Order } from './inside';
 import { compileFloor, program, RESULTS, ROOT, SCRATCH, tableFile } from './places';
+import { plot } from './plot';
 import { report, targets } from './report';
-import type { Alone, Inside, Results } from './results';
+import type { Alone, ConnectionReading, Inside, Results } from './results';
 import { saveFormat, servers } from './workload';
 
-const PARTS = ['add', 'read', 'hold', 'memory', 'pure'];
+const PARTS = ['add', 'read', 'hold', 'memory', 'connections', 'pure'];
 const USAGE = `Usage: npm run bench -- [--quick] [--only ${PARTS.join('|')}] [--here]
-  --quick   1000 services instead of 1000 and 10000, and fewer rounds
+  --quick   1000 services instead of 1000 and 10000, no 500 000 connections, and fewer rounds
   --only    one part of it
   --here    on this machine's own kernel, in network namespaces of their own, instead of in the lab`;
 
@@ -79,6 +82,29 @@ function measureInside({ quick, here, only }: Options): Inside {
   return JSON.parse(readFileSync(order.output, 'utf8')) as Inside;
 }
 
+// A kernel for each size: the walk of one namespace's connections passes those of all others. At 500 000 it takes minutes
+// before Linux 6.14, so that it is done once and broken off in the end.
+function measureConnections({ quick }: Options): ConnectionReading[] {
+  const table = tableFile(0);
+  writeFileSync(table, '');
+  const netns = 'bench-connections';
+  const enter = `ip netns add ${netns} && ip -n ${netns} link set lo up && exec ip netns exec ${netns} "$@"`;
+  const lab = [process.execPath, path.join(ROOT, 'scripts', 'lab.mjs'), '--mem', '3G', '--'];
+  return (quick ? [10_000, 100_000] : [10_000, 100_000, 500_000]).map((count) => {
+    const order: ConnectionOrder = {
+      count,
+      rounds: count > 10_000 || quick ? 3 : 5,
+      netns,
+      table,
+      limit: count > 100_000 ? 150_000 : undefined,
+      output: path.join(SCRATCH, 'connections.json'),
+    };
+    const bench = [process.execPath, '--expose-gc', program('connections'), JSON.stringify(order)];
+    run(pinned([...lab, 'sh', '-c', enter, 'sh', ...bench]));
+    return JSON.parse(readFileSync(order.output, 'utf8')) as ConnectionReading;
+  });
+}
+
 function nothingInside(): Inside {
   const about = { kernel: os.release(), cpus: os.cpus().length, node: process.version };
   return { ...about, tasks: [], holding: [], keeping: [], weights: [] };
@@ -88,9 +114,13 @@ function main(): void {
   const options = readOptions();
   const load = os.loadavg()[0] ?? 0;
   compileFloor();
-  const inside = options.only === 'pure' ? nothingInside() : measureInside(options);
+  const { only } = options;
+  const isInside = only !== 'pure' && only !== 'connections';
+  const inside = isInside ? measureInside(options) : nothingInside();
+  const isReading = (only === undefined && !options.here) || only === 'connections';
+  const connections = isReading ? measureConnections(options) : [];
   const { pure, plans } =
-    options.only === undefined || options.only === 'pure'
+    only === undefined || only === 'pure'
       ? (JSON.parse(run([process.execPath, program('pure')], true)) as Alone)
       : { pure: [], plans: [] };
   const results: Results = {
@@ -102,12 +132,14 @@ function main(): void {
     load,
     pure,
     plans,
-    targets: targets(inside, pure, plans),
+    connections,
+    targets: [...targets(inside, pure, plans), ...connectionTargets(connections)],
   };
   console.log(report(results));
   mkdirSync(RESULTS, { recursive: true });
   const file = path.join(RESULTS, `${results.date.replaceAll(':', '-')}.json`);
   writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
+  if (connections.length > 0) writeFileSync(file.replace('.json', '.svg'), plot(connections));
   console.log(`\nAll figures: ${path.relative(process.cwd(), file)}`);
 }
 

@@ -1,4 +1,5 @@
 // Results as text, and the targets they are held against.
+import { connectionLines } from './connection-report';
 import { median } from './measure';
 import type { Holding, Inside, Keeping, Pure, Results, Target, Task, Timed } from './results';
 
@@ -67,6 +68,7 @@ export function report(results: Results): string {
   for (const { name, bytes } of weights) {
     lines.push(row([name, `${mebibytes(bytes).toFixed(1)} MB`]));
   }
+  for (const reading of results.connections) lines.push('', ...connectionLines(reading));
   lines.push('', 'Targets');
   for (const { name, value, limit, met } of results.targets) {
     lines.push(row([name, value.toFixed(2), limit, met ? 'met' : 'NOT MET']));

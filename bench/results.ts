@@ -65,6 +65,26 @@ export interface Inside {
   readonly weights: Weight[];
 }
 
+/** Reading the connection table at one size. */
+export interface ConnectionReading {
+  readonly count: number;
+  /** No times of what was broken off, or would take minutes. */
+  readonly competitors: readonly Timed[];
+  readonly held: {
+    readonly library: readonly Held[];
+    readonly conntrack: readonly Held[];
+    readonly control: readonly Held[];
+  };
+  /** Of one table: V8's heap more, bytes a row outside of it, and milliseconds to look at every row. */
+  readonly using: {
+    readonly heap: number;
+    readonly bytes: number;
+    readonly counting: number;
+    readonly clients: number;
+    readonly iterating: number;
+  };
+}
+
 export interface Target {
   readonly name: string;
   readonly value: number;
@@ -79,5 +99,6 @@ export interface Results extends Inside, Alone {
   readonly hostCpus: number;
   /** Of other programs: the load average of the minute before. */
   readonly load: number;
+  readonly connections: readonly ConnectionReading[];
   readonly targets: readonly Target[];
 }
