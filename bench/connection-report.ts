@@ -34,7 +34,7 @@ export function connectionTargets(readings: readonly ConnectionReading[]): Targe
 }
 
 export function connectionLines(reading: ConnectionReading): string[] {
-  const { count, competitors, held, using } = reading;
+  const { count, kernel, competitors, held, using } = reading;
   const cat = median(timesOf(reading, 'cat'));
   const lines = competitors.map(({ name, times }) => {
     const cells =
@@ -42,7 +42,7 @@ export function connectionLines(reading: ConnectionReading): string[] {
         ? ['not measured', '', '', '0']
         : [
             median(times).toFixed(1),
-            (median(times) / cat).toFixed(2),
+            Number.isNaN(cat) ? '' : (median(times) / cat).toFixed(2),
             Math.min(...times).toFixed(1),
             String(times.length),
           ];
@@ -50,7 +50,7 @@ export function connectionLines(reading: ConnectionReading): string[] {
   });
   const number = (value: number): string => value.toFixed(1);
   return [
-    row([`Read ${count} connections`, 'median ms', '× cat', 'best ms', 'runs']),
+    row([`Read ${count} connections, Linux ${kernel}`, 'median ms', '× cat', 'best ms', 'runs']),
     ...lines,
     row(['  event loop held, ms: library, conntrack, control', ...holds(held).map(number)]),
     row([

@@ -68,6 +68,7 @@ export interface Inside {
 /** Reading the connection table at one size. */
 export interface ConnectionReading {
   readonly count: number;
+  readonly kernel: string;
   /** No times of what was broken off, or would take minutes. */
   readonly competitors: readonly Timed[];
   readonly held: {
