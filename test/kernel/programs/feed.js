@@ -28,7 +28,7 @@ const ENGINE_DATA = 2;
 const ENGINE_NAME = 3;
 
 /** Bytes on their way at once: fewer than a socket's default buffer takes, with what the kernel counts on top. */
-const WINDOW = 64 << 10;
+const WINDOW = 32 << 10;
 /** Messages travel in one piece: the kernel counts fragments several times over, and drops what it has no room for. */
 const MTU = 20_000;
 const DEVICE = 'feed0';
