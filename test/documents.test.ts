@@ -21,6 +21,7 @@ test('every program compiles', () => {
       paths: {
         ipvs: [path.join(root, 'lib/index.ts')],
         'ipvs/kube': [path.join(root, 'lib/kube.ts')],
+        'ipvs/node': [path.join(root, 'lib/node.ts')],
         'ipvs/state': [path.join(root, 'lib/state.ts')],
         'ipvs/testing': [path.join(root, 'lib/memory.ts')],
       },

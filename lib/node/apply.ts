@@ -26,6 +26,7 @@ export class NodeError extends IpvsError {
   readonly failed: string;
   readonly notTried: readonly string[];
 
+  /** @internal */
   constructor(steps: readonly NodeStep[], at: number, cause: unknown) {
     const failed = steps[at]?.name ?? '';
     const why = cause instanceof Error ? cause.message : String(cause);
