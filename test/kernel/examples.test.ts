@@ -128,6 +128,41 @@ test('drain deletes a destination whose last connection is gone', async () => {
   expect(table()).toEqual(['-A -u 198.51.100.1:53 -s rr']);
 });
 
+test('health takes a server that dies out of service, and back when it returns, while requests run', async () => {
+  const web = (host: string, status: number): string => `
+    require('node:http').createServer((request, response) => {
+      response.writeHead(request.url === '/health' ? ${status} : 200);
+      setTimeout(() => response.end('${host}'), 20);
+    }).listen(8080, '${host}');`;
+  const serve = (host: string, status = 200): Run =>
+    start(...INSIDE, process.execPath, '-e', web(host, status));
+  serve('10.0.1.2');
+  const other = serve('10.0.2.2');
+  serve('10.0.3.2', 500);
+  const servers = ['10.0.1.2:8080/health', '10.0.2.2:8080', '10.0.3.2:8080/health'];
+  const run = start(...INSIDE, ...program('health', WEB, ...servers));
+  await until('both are well', () => run.text.includes('weights 1 1 0\n'));
+
+  other.child.kill('SIGKILL');
+  await until('it is found dead', () => run.text.includes('weights 1 0 0\n'));
+  await until('it gets nothing', () =>
+    table().includes('-a -t 198.51.100.1:80 -r 10.0.2.2:8080 -m -w 0'),
+  );
+  const requests = `
+    (async () => {
+      for (let i = 0; i < 10; i++) process.stdout.write(await (await fetch('http://198.51.100.1')).text() + ' ');
+    })();`;
+  expect(inside(process.execPath, '-e', requests)).toBe('10.0.1.2 '.repeat(10));
+
+  serve('10.0.2.2');
+  await until('it is well again', () => run.text.split('weights 1 1 0\n').length === 3);
+  await until('it gets its share', () =>
+    table().includes('-a -t 198.51.100.1:80 -r 10.0.2.2:8080 -m -w 1'),
+  );
+  run.child.kill('SIGTERM');
+  expect(await run.end).toBe(0);
+});
+
 test('weights gives each destination what its load leaves, and none to one that is silent', async () => {
   const loads = `
     const { createServer } = require('node:http');
