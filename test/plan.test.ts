@@ -307,6 +307,7 @@ describe('bad input', () => {
       /^plan tcp:\/\/10\.0\.0\.1:80 192\.0\.2\.1:80: wanted twice in one service: /,
     ],
     ['a destination twice that is there', [web(A, A)], [web(A)], {}, /wanted twice in one service/],
+    ['a destination twice, there twice', [web(A, A)], [web(A, A)], {}, /1:80: wanted twice in one/],
     ['one new twice', [web(A, B, B)], [web(A)], {}, /192\.0\.2\.2:80: wanted twice/],
     [
       'a bad setting',

@@ -146,6 +146,8 @@ function orderOf(
   there: readonly Destination[],
 ): 'same' | 'reverse' | undefined {
   if (wanted.length !== there.length) return undefined;
+  // One that is wanted twice matches one that is there twice: only looking them up tells.
+  if (new Set(wanted.map(({ key }) => key.address)).size < wanted.length) return undefined;
   const last = there.length - 1;
   if (wanted.every(({ key }, i) => isAt(key, there[last - i]))) return 'reverse';
   return wanted.every(({ key }, i) => isAt(key, there[i])) ? 'same' : undefined;
