@@ -81,6 +81,19 @@ describe('apply', () => {
     expect(await shell.ok('timeouts --output json')).toContain('"udp": 30');
   });
 
+  test('tells as data what became of each change', async () => {
+    const command = `apply -f ${file(WEB)} --output json`;
+    expect(JSON.parse(await shell.ok(command))).toMatchObject({
+      outcomes: [
+        { change: { op: 'addService' }, status: 'done' },
+        { change: { op: 'addDestination' }, status: 'done' },
+        { change: { op: 'addDestination' }, status: 'done' },
+      ],
+      restored: [],
+    });
+    expect(JSON.parse(await shell.ok(command))).toEqual({ outcomes: [], restored: [] });
+  });
+
   test('keeps weights when it is told to', async () => {
     await shell.ok(`apply -f ${file(WEB)}`);
     await shell.ok('destination set tcp://10.0.0.1:80 192.0.2.10:8080 --weight 9');
@@ -158,6 +171,23 @@ describe('apply', () => {
     expect(stderr).toContain('ipvs apply tcp://10.0.0.1:80 224.0.0.1:80: the kernel takes only');
     expect(stderr).toContain('ipvs apply: 2 done, 1 failed, 0 not tried: mend the cause');
     expect(await shell.ok('timeouts --output json')).toContain('"udp": 300');
+  });
+
+  test('so it is as data', async () => {
+    const text = WEB.replace('192.0.2.10:8080', '224.0.0.1:80');
+    const { status, stdout } = await shell.type(`apply -f ${file(text)} --output json`);
+    expect(status).toBe(1);
+    const { outcomes } = JSON.parse(stdout) as { outcomes: { status: string }[] };
+    expect(outcomes.filter((outcome) => outcome.status === 'failed')).toMatchObject([
+      {
+        change: { destination: { address: '224.0.0.1' } },
+        error: {
+          code: 'EINVAL',
+          message: expect.stringContaining('the kernel takes only') as unknown,
+        },
+      },
+    ]);
+    expect(outcomes).toHaveLength(3);
   });
 
   test.each([

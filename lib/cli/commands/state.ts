@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { BlockList } from 'node:net';
-import { ApplyError, type Outcome } from '../../apply';
+import { ApplyError } from '../../apply';
 import type { Ipvs } from '../../client';
-import { applyPlan } from '../../converge';
+import { applyPlan, type AppliedOutcome } from '../../converge';
 import { serviceId } from '../../id';
 import { parseIpvsadm, printIpvsadm } from '../../ipvsadm';
 import type { ServiceKey, Timeouts } from '../../model';
@@ -157,18 +157,19 @@ async function carryOut(
   command: string,
 ): Promise<number> {
   const progress = progressOn(io);
-  let outcomes: readonly Outcome[];
+  let applied: { [K in 'outcomes' | 'restored']: readonly AppliedOutcome[] };
   let broken: unknown;
   try {
-    const applied = await applyPlan(client, work.plan, { progress: progress.step });
-    outcomes = [...applied.outcomes, ...applied.restored];
+    applied = await applyPlan(client, work.plan, { progress: progress.step });
   } catch (error) {
     if (!(error instanceof ApplyError)) throw error;
-    ({ outcomes } = error);
+    applied = { outcomes: error.outcomes, restored: [] };
     broken = error;
   } finally {
     progress.clear();
   }
+  await tell(printer, applied);
+  const outcomes = [...applied.outcomes, ...applied.restored];
   const failed = outcomes.filter(({ status }) => status === 'failed');
   const notTried = outcomes.filter(({ status }) => status === 'not tried');
   const done = outcomes.length - failed.length - notTried.length;
@@ -184,6 +185,25 @@ async function carryOut(
   if (Object.keys(work.timeouts).length > 0) await client.setTimeouts(work.timeouts);
   printer.hint(done === 1 ? '1 change done' : `${done} changes done`);
   return 0;
+}
+
+/** What became of each change, as data; people are told in words, on stderr. */
+async function tell(
+  printer: Printer,
+  { outcomes, restored }: { [K in 'outcomes' | 'restored']: readonly AppliedOutcome[] },
+): Promise<void> {
+  if (printer.output === 'table' || printer.output === 'save') return;
+  const item = { outcomes: outcomes.map(plainOutcome), restored: restored.map(plainOutcome) };
+  await printer.oneLines(item, () => []);
+}
+
+function plainOutcome({ change, status, error, converged }: AppliedOutcome): object {
+  return {
+    change,
+    status,
+    ...(error && { error: { code: error.code, message: error.message } }),
+    ...(converged && { converged }),
+  };
 }
 
 /** Failures that are told one by one. */
