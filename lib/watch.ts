@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
 import { toQuery, type ConnectionFilter, type ConnectionState } from './connection-filter';
+import type { ConnectionSource } from './connection-source';
 import { isSignal } from './connections';
 import type { Connection, ConnectionTable } from './connection-table';
 import { compare, Snapshot, type Pause, type RowChange } from './connection-diff';
@@ -28,6 +29,11 @@ export interface WatchOptions {
   readonly interval?: number;
   /** Connections to watch; with a state, those that enter it, leave it, open or close in it. */
   readonly filter?: ConnectionFilter;
+  /**
+   * Which table to look at; always the same one, as what the two know of a connection differs.
+   * @defaultValue `'ip_vs'`
+   */
+  readonly source?: ConnectionSource;
   /** Ends the watching: the loop fails with `ABORT_ERR`. */
   readonly signal?: AbortSignal;
 }
@@ -35,10 +41,11 @@ export interface WatchOptions {
 /** Takes a snapshot. */
 export type Look = (
   filter: ConnectionFilter | undefined,
-  options: { readonly signal: AbortSignal },
+  options: { readonly signal: AbortSignal; readonly source: ConnectionSource },
 ) => Promise<ConnectionTable>;
 
 const LONGEST = 86_400_000;
+const WATCHED: readonly unknown[] = ['ip_vs', 'conntrack'];
 const OPERATION = { operation: 'watchConnections' };
 
 /** A loop over changes, which can be ended while it waits. */
@@ -75,7 +82,7 @@ async function* watch(
   options: unknown,
   ended: AbortSignal,
 ): AsyncGenerator<ConnectionChange, undefined> {
-  const { interval, filter, state, signal } = checked(options);
+  const { interval, filter, state, source, signal } = checked(options);
   const stop = signal === undefined ? ended : AbortSignal.any([signal, ended]);
   const seed = randomInt(2 ** 32);
   const goesOn = (): boolean => {
@@ -87,7 +94,7 @@ async function* watch(
   try {
     while (goesOn()) {
       const start = performance.now();
-      const after = await inTurns(Snapshot.of(await look(filter, { signal: stop }), seed));
+      const after = await inTurns(Snapshot.of(await look(filter, { signal: stop, source }), seed));
       if (before !== undefined) {
         for (const change of compare(before, after)) {
           if (change === undefined) await breathe();
@@ -118,6 +125,7 @@ interface Full {
   readonly interval: number;
   readonly filter: ConnectionFilter | undefined;
   readonly state: ConnectionState | undefined;
+  readonly source: ConnectionSource;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -128,14 +136,25 @@ function toFull(options: unknown = {}): Full {
       `options: ${show(options)} is not an object: give one such as { interval: 1000 }`,
     );
   }
-  onlyNames('watch of connections', { ...options }, ['interval', 'filter', 'signal']);
-  const { interval = 1000, filter, signal } = options as WatchOptions;
+  onlyNames('watch of connections', { ...options }, ['interval', 'filter', 'source', 'signal']);
+  const { interval = 1000, filter, source = 'ip_vs', signal } = options as WatchOptions;
   if (signal !== undefined && !isSignal(signal)) {
     throw new InvalidInput(`signal: ${show(signal)} is no AbortSignal: give controller.signal`);
   }
+  if (!WATCHED.includes(source)) {
+    throw new InvalidInput(
+      `source: ${show(source)} is nothing to watch: use 'ip_vs' or 'conntrack'`,
+    );
+  }
   toQuery(filter);
   const { state, ...rest } = filter ?? {};
-  return { interval: toNumber('interval', interval, 1, LONGEST), filter: rest, state, signal };
+  return {
+    interval: toNumber('interval', interval, 1, LONGEST),
+    filter: rest,
+    state,
+    source,
+    signal,
+  };
 }
 
 function concerns(

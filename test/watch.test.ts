@@ -317,6 +317,7 @@ describe('watchConnections', () => {
     await expect(next({ filter: { clients: '' } })).rejects.toMatchObject({
       code: 'ERR_IPVS_INVALID',
     });
+    await expect(next({ source: 'auto' })).rejects.toThrow(/source: "auto" is nothing to watch/);
     await expect(next({ signal: 'x' })).rejects.toThrow(/signal: "x" is no AbortSignal/);
     await expect(next({ intervall: 5 })).rejects.toThrow(/intervall/);
     await expect(next({ signal: AbortSignal.abort() })).rejects.toMatchObject({

@@ -32,6 +32,13 @@ beforeEach(() => {
   shell.kernel.setConnections([row(1), row(2, { state: 'FIN_WAIT' }), SIP]);
 });
 
+it.each(['', ' --watch'])('reads the table it is told to%s', async (more) => {
+  const { status, stderr } = await shell.type(`connections --source conntrack${more}`);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/net\.ipv4\.vs\.conntrack/);
+  expect(await shell.ok('connections --source auto')).toBe(await shell.ok('connections'));
+});
+
 describe('a list', () => {
   it('is a table, aligned, and obeys no control characters of clients', async () => {
     expect(await shell.ok('connections')).toBe(
@@ -232,6 +239,8 @@ test.each([
   ['--count-by port', /--count-by: "port" is nothing to count by: use protocol, state, service/],
   ['--count-by state --watch', /'--watch' cannot be used with option '--count-by <keys>'/],
   ['--interval 5', /--interval goes with --watch/],
+  ['--source kernel', /allowed choices are ip_vs, conntrack, auto/i],
+  ['--source auto --watch', /--watch looks at one table all the time/],
   ['--limit 0', /--limit: 0 is out of range/],
   ['--protocol icmp', /allowed choices are tcp, udp, sctp/],
 ])('%s is wrong use', async (words, message) => {

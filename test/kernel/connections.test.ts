@@ -89,7 +89,7 @@ test('the file of a backup director, with origins', async () => {
   expect(new Set(rows.map(({ origin }) => origin))).toEqual(new Set(['local', 'sync']));
 });
 
-test('what persistence engines know, templates of marks, and destinations of another family', async () => {
+test('what persistence engines know, and templates of marks', async () => {
   run('modprobe', 'ip_vs_pe_sip');
   const template = {
     client: '10.7.0.2:0',

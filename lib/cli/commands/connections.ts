@@ -6,6 +6,7 @@ import type {
   ConnectionCount,
   ConnectionFilter,
   ConnectionKey,
+  ConnectionSource,
   ConnectionTable,
 } from '../../connections';
 import { joinHostPort } from '../../address';
@@ -16,6 +17,7 @@ import { type Cell, type Column, lines, rowLines, type Style } from '../table';
 
 export interface ConnectionsOptions {
   readonly filter: ConnectionFilter;
+  readonly source?: ConnectionSource | 'auto' | undefined;
   /** Count by this instead of listing. */
   readonly countBy?: readonly ConnectionKey[] | undefined;
   /** Rows to print; all otherwise. */
@@ -26,11 +28,11 @@ export async function connections(
   client: Ipvs,
   io: Io,
   printer: Printer,
-  { filter, countBy, limit = Infinity }: ConnectionsOptions,
+  { filter, source = 'ip_vs', countBy, limit = Infinity }: ConnectionsOptions,
 ): Promise<number> {
   const signal = io.interruption();
   try {
-    const table = await client.connections(filter, { signal });
+    const table = await client.connections(filter, { signal, source });
     if (countBy !== undefined) {
       const counts = table.top(countBy, limit);
       await printer.list(counts, () => countTable(countBy, counts));
@@ -48,6 +50,7 @@ export async function connections(
 
 export interface WatchOptions {
   readonly filter: ConnectionFilter;
+  readonly source?: ConnectionSource | undefined;
   /** Milliseconds between two snapshots. */
   readonly interval: number;
   /** Changes to print; for ever otherwise. */
@@ -59,11 +62,11 @@ export async function watchConnections(
   client: Ipvs,
   io: Io,
   printer: Printer,
-  { filter, interval, limit = Infinity }: WatchOptions,
+  { filter, source = 'ip_vs', interval, limit = Infinity }: WatchOptions,
 ): Promise<number> {
   const signal = io.interruption();
   printer.hint('Changes are printed as they are seen; end with Ctrl-C.');
-  const changes = timed(client.watchConnections({ filter, interval, signal }), limit);
+  const changes = timed(client.watchConnections({ filter, source, interval, signal }), limit);
   try {
     let first = true;
     await printer.stream(quietly(changes, signal), function* (change, paint) {

@@ -1,6 +1,6 @@
 // The commands that look at what passes: connections and top.
 import { Option, type Command } from 'commander';
-import type { ConnectionFilter, ConnectionKey } from '../../connections';
+import type { ConnectionFilter, ConnectionKey, ConnectionSource } from '../../connections';
 import type { ServiceRef } from '../../model';
 import { lazy } from '../lazy';
 import { decimal } from '../numbers';
@@ -71,6 +71,7 @@ Examples:
   ipvs top --count 1 --output json
   ipvs top --interval 10 --output ndjson >> traffic.log`;
 
+const SOURCES = ['ip_vs', 'conntrack', 'auto'] as const;
 const KEYS = ['protocol', 'state', 'service', 'destination', 'client'] as const;
 
 interface ConnectionFlags {
@@ -83,6 +84,7 @@ interface ConnectionFlags {
   readonly countBy?: readonly ConnectionKey[];
   readonly watch?: true;
   readonly interval?: number;
+  readonly source?: ConnectionSource | 'auto';
   readonly limit?: number;
 }
 
@@ -107,24 +109,31 @@ export function addConnectionsCommand(program: Command, scope: Scope): void {
     )
     .addOption(new Option('--watch', 'print what opens, changes and closes').conflicts('countBy'))
     .addOption(intervalOption())
+    .addOption(new Option('--source <name>', 'the table to read (default: ip_vs)').choices(SOURCES))
     .option('--limit <number>', 'print no more than this many', atLeastOne('--limit'))
     .addHelpText('after', CONNECTIONS_HELP);
   command.action((flags: ConnectionFlags) => {
-    const { countBy, watch, interval, limit } = flags;
+    const { countBy, watch, interval, limit, source } = flags;
     if (interval !== undefined && watch !== true) {
       throw new WrongUse('--interval goes with --watch: add it, or leave --interval out');
+    }
+    if (source === 'auto' && watch === true) {
+      throw new WrongUse(
+        '--watch looks at one table all the time: use --source ip_vs or conntrack',
+      );
     }
     const filter = filterOf(flags);
     return scope.withClient(command, (client, printer) =>
       watch === true
         ? lazy.commands.connections().watchConnections(client, scope.io, printer, {
             filter,
+            source: source === 'auto' ? undefined : source,
             interval: interval ?? 1000,
             limit,
           })
         : lazy.commands
             .connections()
-            .connections(client, scope.io, printer, { filter, countBy, limit }),
+            .connections(client, scope.io, printer, { filter, source, countBy, limit }),
     );
   });
 }
@@ -159,7 +168,8 @@ function keys(text: string): readonly ConnectionKey[] {
 
 const CONNECTIONS_HELP = `
 Rows come in the order of the kernel's table. Watching is sampling: connections that open and close between
-two looks are not seen.
+two looks are not seen. --source conntrack reads the table of netfilter instead, which is quicker where there
+are many connections and the kernel is older than 6.14; it knows no templates and wants net.ipv4.vs.conntrack=1.
 
 Examples:
   ipvs connections --client 198.51.100.0/24 --state ESTABLISHED
