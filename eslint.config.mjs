@@ -153,6 +153,21 @@ export default defineConfig(
     'the Kubernetes half is pure: it stands on addresses, ids, settings and errors',
   ),
   arrows(
+    ['lib/iptables.ts', 'lib/iptables/**'],
+    [],
+    [
+      '../*',
+      '!../address',
+      '!../errors',
+      '!../settings',
+      '!../kube',
+      '!../kube/*',
+      './client',
+      ...commandOnly,
+    ],
+    'rules are a pure function of a service map: what reads the map is shared with the Kubernetes half',
+  ),
+  arrows(
     ['lib/cli/**'],
     [],
     ['**/native', '**/layout', '**/records', '**/queries', '**/operation'],

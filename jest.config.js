@@ -15,6 +15,7 @@ module.exports = {
       testMatch: [
         '<rootDir>/test/*.test.ts',
         '<rootDir>/test/cli/*.test.ts',
+        '<rootDir>/test/iptables/*.test.ts',
         '<rootDir>/test/kube/*.test.ts',
         '<rootDir>/test/node/*.test.ts',
       ],

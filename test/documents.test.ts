@@ -20,6 +20,7 @@ test('every program compiles', () => {
       lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
       paths: {
         ipvs: [path.join(root, 'lib/index.ts')],
+        'ipvs/iptables': [path.join(root, 'lib/iptables.ts')],
         'ipvs/kube': [path.join(root, 'lib/kube.ts')],
         'ipvs/node': [path.join(root, 'lib/node.ts')],
         'ipvs/state': [path.join(root, 'lib/state.ts')],

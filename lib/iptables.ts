@@ -1,0 +1,8 @@
+/**
+ * Services over iptables, for nodes without IPVS and for comparing the two: a service map as the rules that kube-proxy's
+ * iptables mode writes for it. Touches no kernel.
+ *
+ * @packageDocumentation
+ */
+export { iptablesProgram } from './iptables/program';
+export type * from './iptables/types';

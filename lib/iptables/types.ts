@@ -1,0 +1,59 @@
+// What goes into an iptables program beyond the service map, and what comes out.
+import type { LocalDetector } from '../kube/types';
+import type { Family } from '../model';
+
+/** @public */
+export interface IptablesProgramOptions {
+  /** Masquerade everything that goes to a cluster IP. @defaultValue `false` */
+  readonly masqueradeAll?: boolean;
+  /** Short for `detectLocal: { cidrs }`. */
+  readonly clusterCIDRs?: readonly string[];
+  /** @defaultValue none: traffic to cluster IPs is not masqueraded */
+  readonly detectLocal?: LocalDetector;
+  /** Which bit of the firewall mark asks for masquerading, 0…31. @defaultValue `14` */
+  readonly masqueradeBit?: number;
+  /** Choose ports at random when masquerading; iptables before 1.6.2 cannot. @defaultValue `true` */
+  readonly randomFully?: boolean;
+  /** @defaultValue both */
+  readonly families?: readonly Family[];
+  /** IPv4 node ports answer on loopback addresses. @defaultValue `true` */
+  readonly localhostNodePorts?: boolean;
+  /**
+   * The kernel takes packets beyond the window (`nf_conntrack_tcp_be_liberal`), so that invalid ones need not be dropped.
+   * @defaultValue `false`
+   */
+  readonly conntrackLiberal?: boolean;
+  /** Count by `xt_nfacct` as kube-proxy does; the objects must exist. @defaultValue `false` */
+  readonly nfacct?: boolean;
+  /** Leave comments of endpoints out. @defaultValue from 1001 endpoints in a family on */
+  readonly largeCluster?: boolean;
+  /** What the names of chains begin with. @defaultValue `'KUBE'` */
+  readonly prefix?: string;
+}
+
+/** A rule of a built-in chain that leads to one of ours. It goes first in that chain, once. @public */
+export interface IptablesJump {
+  readonly table: 'nat' | 'filter';
+  readonly from: string;
+  readonly to: string;
+  /** In front of the comment. Empty: everything. */
+  readonly match: string;
+  /** Empty: none. */
+  readonly comment: string;
+}
+
+/** Everything one node needs in iptables mode. @public */
+export interface IptablesProgram {
+  /**
+   * Input of `iptables-restore --noflush` and of `ip6tables-restore --noflush`: our chains, whole. Made when first asked
+   * for.
+   */
+  readonly rules: Readonly<Partial<Record<Family, string>>>;
+  /** Chains of each table of a family, in the order of the text. */
+  chains(family: Family): Readonly<Record<'filter' | 'nat', readonly string[]>>;
+  readonly jumps: Readonly<Partial<Record<Family, readonly IptablesJump[]>>>;
+  /** Node ports answer on loopback addresses: `net.ipv4.conf.all.route_localnet` must be 1. */
+  readonly routeLocalnet: boolean;
+  /** Those of the map. */
+  readonly problems: readonly string[];
+}
