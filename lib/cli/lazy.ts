@@ -6,6 +6,7 @@ const load = createRequire(__filename);
 
 export const lazy = {
   client: () => load('../client') as typeof import('../client'),
+  node: () => load('../node') as typeof import('../node'),
   lab: () => load('../lab') as typeof import('../lab'),
   address: () => load('../address') as typeof import('../address'),
   id: () => load('../id') as typeof import('../id'),
@@ -26,6 +27,7 @@ export const lazy = {
     run: () => load('./commands/run') as typeof import('./commands/run'),
     state: () => load('./commands/state') as typeof import('./commands/state'),
     kube: () => load('./commands/kube') as typeof import('./commands/kube'),
+    kubeNode: () => load('./commands/kube-node') as typeof import('./commands/kube-node'),
     doctor: () => load('./commands/doctor') as typeof import('./commands/doctor'),
   },
 };

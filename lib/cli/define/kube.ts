@@ -1,6 +1,7 @@
 // The commands that concern Kubernetes.
 import { Option, type Command } from 'commander';
 import type { MapFlags } from '../commands/kube';
+import type { ApplyFlags, NodeFlags } from '../commands/kube-node';
 import { lazy } from '../lazy';
 import type { Scope } from '../program';
 
@@ -22,14 +23,49 @@ export function addKubeCommands(program: Command, scope: Scope): void {
       return 0;
     }),
   );
+  addNodeCommands(kube, scope);
+}
+
+function addNodeCommands(kube: Command, scope: Scope): void {
+  const apply = scope.command(kube, 'apply', 'Program this node as a cluster says');
+  addInputOptions(apply);
+  addNodeOptions(apply);
+  apply
+    .option('--managed <cidrs>', 'where every service is ours, whoever made it', list)
+    .option('--strict-arp', 'answer ARP for addresses of the device itself alone')
+    .option('--dry-run', 'show what would be done, and do nothing');
+  apply.action((flags: ApplyFlags) =>
+    scope.without(apply, async (printer) => {
+      const { netns } = scope.options(apply);
+      await lazy.commands.kubeNode().applyKube(scope.io, printer, flags, netns);
+      return 0;
+    }),
+  );
+  const cleanup = scope.command(kube, 'cleanup', 'Take back everything that apply did');
+  addNodeOptions(cleanup);
+  cleanup.action((flags: NodeFlags) => {
+    if (flags.yes !== true) lazy.ask().mustBeAskable(scope.io);
+    return scope.without(cleanup, async (printer) => {
+      const { netns } = scope.options(cleanup);
+      await lazy.commands.kubeNode().cleanupKube(scope.io, printer, flags, netns);
+      return 0;
+    });
+  });
+}
+
+function addNodeOptions(command: Command): void {
+  command
+    .option('--device <name>', 'the dummy device that has the addresses (default: kube-ipvs0)')
+    .option('--record <file>', 'where what was done is kept (default: /run/ipvs/node.json)')
+    .option('-y, --yes', 'do not ask');
+}
+
+function list(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...text.split(',').map((each) => each.trim())];
 }
 
 /** What says which cluster, which node, and how. */
 export function addInputOptions(command: Command): void {
-  const list = (text: string, before: readonly string[] = []): readonly string[] => [
-    ...before,
-    ...text.split(',').map((each) => each.trim()),
-  ];
   const add = (flags: string, words: string): Option => {
     const option = new Option(flags, words);
     command.addOption(option);
