@@ -56,21 +56,63 @@ export function* apply(
   if (typeof (Object(changes) as Partial<Iterable<Change>>)[Symbol.iterator] !== 'function') {
     throw new InvalidInput(`changes: ${show(changes)} is not iterable: give an array of changes`);
   }
-  const { list, slices } = yield* encode(changes, signal);
-  const outcomes: Outcome[] = [];
+  const { list, slices, block } = yield* encode(changes, signal);
+  const told = new Told(list);
   try {
-    yield* send(list, slices, outcomes, { onError, signal, progress });
+    yield* send(list, slices, told, { onError, signal, progress });
   } catch (error) {
-    throw brokenOff(error, list, outcomes);
+    throw brokenOff(error, told);
   }
-  return withRest(list, outcomes);
+  if (block.bytes.length > 0) spare = new WeakRef(block);
+  return told.withRest();
 }
 
-/** Sends the slices and adds the outcomes of each. */
+/**
+ * The block of an apply that is over, for the next one, unless memory was collected meanwhile: memory that was never touched
+ * is dear. Every row is written whole, so nothing of before shows.
+ */
+let spare: WeakRef<Records> | undefined;
+
+function takeBlock(rows: number): Records {
+  const found = spare?.deref();
+  if (found === undefined || found.bytes.length < rows * SIZE) return Records.of(SIZE, rows);
+  spare = undefined;
+  return found;
+}
+
+/** The outcomes known so far. All their places are made at once: an array that grows is copied again and again. */
+class Told {
+  readonly #list: readonly Change[];
+  readonly #outcomes: Outcome[];
+  count = 0;
+
+  constructor(list: readonly Change[]) {
+    this.#list = list;
+    this.#outcomes = new Array<Outcome>(list.length);
+  }
+
+  get total(): number {
+    return this.#list.length;
+  }
+
+  add(outcome: Outcome): void {
+    this.#outcomes[this.count++] = outcome;
+  }
+
+  /** One for each change; those that nothing was told of were not tried. */
+  withRest(): Outcome[] {
+    for (let i = this.count; i < this.#list.length; i++) {
+      this.#outcomes[i] = { change: this.#list[i] as Change, status: 'not tried' };
+    }
+    return this.#outcomes;
+  }
+}
+
+/** Sends the slices and tells the outcomes of each. */
 function* send(
   list: readonly Change[],
   slices: readonly Uint8Array[],
-  outcomes: Outcome[],
+  told: Told,
   { onError, signal, progress }: { [K in keyof ApplyOptions]: ApplyOptions[K] | undefined },
 ): Operation<void> {
   const turn = new Turn();
@@ -81,14 +123,14 @@ function* send(
     const results = resultsOf(reply, request.byteLength / SIZE);
     for (let i = 0; i < results.length; i++) {
       const errno = results[i] ?? NOT_TRIED;
-      const change = list[outcomes.length] as Change;
-      outcomes.push(errno === ENOBUFS ? yield* settle(change) : toOutcome(change, errno));
+      const change = list[told.count] as Change;
+      told.add(errno === ENOBUFS ? yield* settle(change) : toOutcome(change, errno));
       if (turn.over()) {
         yield 'pause';
         turn.next();
       }
     }
-    if (progress !== undefined) tell(progress, outcomes.length, list.length);
+    if (progress !== undefined) tell(progress, told.count, told.total);
     if (onError === 'stop' && results.some((errno) => errno !== 0)) break;
   }
 }
@@ -125,36 +167,39 @@ function resultsOf(reply: ArrayBuffer, expected: number): Int32Array {
 function* encode(
   changes: Iterable<Change>,
   signal?: AbortSignal,
-): Operation<{ list: Change[]; slices: Uint8Array[] }> {
-  const list: Change[] = [];
+): Operation<{ list: Change[]; slices: Uint8Array[]; block: Records }> {
+  // Places for a whole array at once, as its length is known: what grows is copied, and new memory is dear.
+  const list: Change[] = Array.isArray(changes) ? new Array<Change>(changes.length) : [];
+  let count = 0;
   const blocks: Uint8Array[] = [];
-  // One block for a whole array, as its length is known: much memory comes and goes more cheaply in one piece.
   const room = Array.isArray(changes) ? changes.length : SLICE;
   let block = Records.of(SIZE, 0);
   const writer = new ChangeWriter();
   const turn = new Turn();
   for (const change of changes) {
-    const row = list.length % room;
+    const row = count % room;
     if (row === 0) {
-      block = Records.of(SIZE, room);
-      blocks.push(block.bytes);
+      block = takeBlock(room);
+      blocks.push(block.bytes.subarray(0, room * SIZE));
     }
     try {
       writer.write(block, row, change);
     } catch (error) {
       throw explainFailure(error, {
         operation: 'apply',
-        detail: `change ${list.length + 1}, ${describe(change)}; nothing was done`,
+        detail: `change ${count + 1}, ${describe(change)}; nothing was done`,
       });
     }
-    list.push(change);
+    list[count++] = change;
     if (turn.over()) {
       yield 'pause';
       turn.next();
       if (signal?.aborted === true) break;
     }
   }
-  return { list, slices: slicesOf(blocks, list.length * SIZE) };
+  // The array may have become another length while it was read.
+  list.length = count;
+  return { list, slices: slicesOf(blocks, count * SIZE), block };
 }
 
 // Cuts blocks into slices, without the room left over at the end.
@@ -220,13 +265,6 @@ function toOutcome(change: Change, errno: number): Outcome {
   return { change, status: 'failed', error: explain(errno, requestOf(change)) };
 }
 
-function withRest(list: readonly Change[], outcomes: Outcome[]): Outcome[] {
-  for (let i = outcomes.length; i < list.length; i++) {
-    outcomes.push({ change: list[i] as Change, status: 'not tried' });
-  }
-  return outcomes;
-}
-
 function checkSignal(signal: AbortSignal | undefined): void {
   if (signal?.aborted !== true) return;
   throw ipvsError(
@@ -238,16 +276,17 @@ function checkSignal(signal: AbortSignal | undefined): void {
   );
 }
 
-function brokenOff(error: unknown, list: readonly Change[], outcomes: Outcome[]): ApplyError {
+function brokenOff(error: unknown, told: Told): ApplyError {
   const known = explainFailure(error, { operation: 'apply' });
+  const { count: tried, total } = told;
+  const outcomes = told.withRest();
   const done = outcomes.filter(({ status }) => status === 'done').length;
-  const failed = outcomes.length - done;
-  const account = `${done} of ${list.length} changes were done, ${failed} failed, ${list.length - outcomes.length} were not tried`;
+  const account = `${done} of ${total} changes were done, ${tried - done} failed, ${total - tried} were not tried`;
   const { code, errno } = known;
   return new ApplyError(
     `${known.message} (${account})`,
     { code, errno, operation: 'apply', cause: known.cause },
-    withRest(list, outcomes),
+    outcomes,
   );
 }
 

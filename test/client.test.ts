@@ -118,6 +118,55 @@ test('a large apply goes out in slices, each with its progress', async () => {
   expect(outcomes.map(({ status }) => status)).toEqual(Array(5000).fill('done'));
 });
 
+test('applies one after another, and two at once, send what each was given', async () => {
+  const sent: string[] = [];
+  const handle = new ScriptedHandle((op, request) => {
+    sent.push(Buffer.from(request).toString('base64'));
+    return results(request, () => 0);
+  });
+  const client = new Client(handle);
+  const alone = async (changes: Change[]): Promise<string[]> => {
+    sent.length = 0;
+    await client.apply(changes);
+    return [...sent];
+  };
+  const other = (count: number): Change[] =>
+    adds(count).map(({ service }) => ({ op: 'deleteService', service }));
+  const large = await alone(adds(6000));
+  // More than any block that was used before in this file.
+  const bytes = large.reduce((sum, text) => sum + Buffer.from(text, 'base64').length, 0);
+  expect(bytes).toBe(6000 * LAYOUT.ChangeRecord.size);
+  const small = await alone(other(3000));
+  // A block of before is used again: nothing of it may show.
+  expect(await alone(adds(6000))).toEqual(large);
+  expect(await alone(other(3000))).toEqual(small);
+  sent.length = 0;
+  await Promise.all([client.apply(adds(6000)), client.apply(other(3000))]);
+  expect(sent.sort()).toEqual([...large, ...small].sort());
+});
+
+test('an array that becomes longer or shorter while it is read counts as it was read', async () => {
+  const client = new Client(new ScriptedHandle((op, request) => results(request, () => 0)));
+  for (const change of [2500, -2500]) {
+    const list = adds(5000);
+    const extra = adds(2500);
+    let once = true;
+    Object.defineProperty(list[10], 'op', {
+      get: () => {
+        if (once) {
+          if (change > 0) list.push(...extra);
+          else list.length += change;
+        }
+        once = false;
+        return 'addService';
+      },
+    });
+    const outcomes = await client.apply(list);
+    expect(outcomes).toHaveLength(5000 + change);
+    expect(outcomes.every(({ status }) => status === 'done')).toBe(true);
+  }
+});
+
 test('an empty apply does nothing', async () => {
   const handle = new ScriptedHandle(() => new ArrayBuffer(0));
   await expect(new Client(handle).apply([])).resolves.toEqual([]);
