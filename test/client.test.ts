@@ -120,7 +120,7 @@ test('a large apply goes out in slices, each with its progress', async () => {
 
 test('applies one after another, and two at once, send what each was given', async () => {
   const sent: string[] = [];
-  const handle = new ScriptedHandle((op, request) => {
+  const handle = new ScriptedHandle((_, request) => {
     sent.push(Buffer.from(request).toString('base64'));
     return results(request, () => 0);
   });
@@ -146,7 +146,7 @@ test('applies one after another, and two at once, send what each was given', asy
 });
 
 test('an array that becomes longer or shorter while it is read counts as it was read', async () => {
-  const client = new Client(new ScriptedHandle((op, request) => results(request, () => 0)));
+  const client = new Client(new ScriptedHandle((_, request) => results(request, () => 0)));
   for (const change of [2500, -2500]) {
     const list = adds(5000);
     const extra = adds(2500);
