@@ -149,6 +149,7 @@ async function race(
 }
 
 function bytesOf({ columns }: ConnectionTable): number {
+  // An interface is no index signature to the compiler; each of these is an array over bytes.
   return Object.values(columns as unknown as Record<string, Uint8Array>).reduce(
     (sum, { byteLength }) => sum + byteLength,
     0,

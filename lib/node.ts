@@ -13,7 +13,7 @@ import { cleanupSteps } from './node/cleanup';
 import { openLinks, type Links } from './node/links';
 import { observe, systemSysctls, type NodeSystem } from './node/observe';
 import { planNode, type NodePlan } from './node/plan';
-import { readRecord } from './node/record';
+import { readRecord, type NodeRecord } from './node/record';
 import { describePlan } from './node/report';
 import { wantedSysctls } from './node/sysctls';
 import { systemTools } from './node/tools';
@@ -120,7 +120,8 @@ class LocalNode implements Node {
 
   async plan(program: NodeProgram): Promise<NodeReport> {
     const system = this.#system();
-    return reportOf(await this.#plan(program, system), system);
+    const record = await readRecord(this.#options.record);
+    return reportOf(await this.#plan(program, system, record), system);
   }
 
   async apply(
@@ -129,8 +130,8 @@ class LocalNode implements Node {
   ): Promise<NodeReport> {
     const system = this.#system(signal);
     const { device, record: recordFile } = this.#options;
-    const plan = await this.#plan(program, system);
     const record = await readRecord(recordFile);
+    const plan = await this.#plan(program, system, record);
     await runSteps(stepsOf({ plan, program, system, device, record, recordFile }), signal);
     return reportOf(plan, system);
   }
@@ -164,15 +165,14 @@ class LocalNode implements Node {
     return { ipvs: this.#ipvs, links: this.#links, tools, sysctls: systemSysctls(netns, tools) };
   }
 
-  async #plan(program: NodeProgram, system: NodeSystem): Promise<NodePlan> {
-    const { device, managed, strictArp, record: recordFile } = this.#options;
+  async #plan(program: NodeProgram, system: NodeSystem, record: NodeRecord): Promise<NodePlan> {
+    const { device, managed, strictArp } = this.#options;
     const families = Object.keys(program.rules) as Family[];
     const settings = wantedSysctls({
       strictArp,
       ipv6: families.includes('ipv6'),
       kernel: parseVersion(release()),
     });
-    const record = await readRecord(recordFile);
     const paths = settings.map(({ path }) => path);
     const observed = await observe(system, families, paths, record);
     const excluded = program.excludeCIDRs.map((range) => toCidr('excludeCIDRs', range));

@@ -133,6 +133,7 @@ export class Printer {
 
 /** Writes, and waits while nobody takes it. */
 export async function writeAll(stream: Output, text: string): Promise<void> {
+  // An Output is the little of a stream that tests play; once() takes whole emitters and also ends on their errors.
   if (!stream.write(text)) await once(stream as unknown as NodeJS.EventEmitter, 'drain');
 }
 

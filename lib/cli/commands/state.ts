@@ -1,5 +1,4 @@
 // ipvs diff, apply, save and restore: the table as a file says.
-import { once } from 'node:events';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { BlockList } from 'node:net';
 import { ApplyError } from '../../apply';
@@ -13,7 +12,7 @@ import { parseState, printState, type State } from '../../state';
 import { readText } from '../../state/file';
 import { confirm } from '../ask';
 import type { Io } from '../io';
-import type { Printer } from '../printer';
+import { writeAll, type Printer } from '../printer';
 import { explainError } from '../words';
 import { NotDone, WrongUse } from '../wrong';
 
@@ -242,9 +241,7 @@ export async function save(
       ? printIpvsadm(services)
       : printState({ services, timeouts: await client.timeouts() }, { format: form });
   if (file !== undefined && file !== '-') await replaceFile(file, text);
-  else if (!io.stdout.write(text)) {
-    await once(io.stdout as unknown as NodeJS.EventEmitter, 'drain');
-  }
+  else await writeAll(io.stdout, text);
 }
 
 // Whoever reads the file has the old one whole or the new one whole.
