@@ -4,11 +4,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { plot } from './connection-plot';
 import { connectionTargets } from './connection-report';
 import type { ConnectionOrder } from './connections';
 import type { Order } from './inside';
+import { inLab } from './pinned';
 import { compileFloor, program, RESULTS, ROOT, SCRATCH, tableFile } from './places';
-import { plot } from './plot';
 import { report, targets } from './report';
 import type { Alone, ConnectionReading, Inside, Results } from './results';
 import { saveFormat, servers } from './workload';
@@ -57,14 +58,6 @@ function run(command: readonly string[], output = false): string {
   return output ? stdout : '';
 }
 
-// The lab is two processes that take turns. On one processor that costs a switch, on two often a wake-up besides, some
-// ten times dearer: left to chance, it makes one run in three several times slower than the others.
-function pinned(command: readonly string[]): readonly string[] {
-  const last = String(os.cpus().length - 1);
-  const works = spawnSync('taskset', ['-c', last, 'true']).status === 0;
-  return works ? ['taskset', '-c', last, ...command] : command;
-}
-
 function measureInside({ quick, here, only }: Options): Inside {
   const sizes = quick ? [1_000] : [1_000, 10_000];
   for (const size of sizes) writeFileSync(tableFile(size), saveFormat(servers(size)));
@@ -77,8 +70,7 @@ function measureInside({ quick, here, only }: Options): Inside {
     output: path.join(SCRATCH, 'inside.json'),
   };
   const bench = [process.execPath, '--expose-gc', program('inside'), JSON.stringify(order)];
-  const lab = [process.execPath, path.join(ROOT, 'scripts', 'lab.mjs'), '--mem', '3G', '--'];
-  run(here ? bench : pinned([...lab, ...bench]));
+  run(here ? bench : inLab(bench));
   return JSON.parse(readFileSync(order.output, 'utf8')) as Inside;
 }
 
@@ -89,7 +81,6 @@ function measureConnections({ quick }: Options): ConnectionReading[] {
   writeFileSync(table, '');
   const netns = 'bench-connections';
   const enter = `ip netns add ${netns} && ip -n ${netns} link set lo up && exec ip netns exec ${netns} "$@"`;
-  const lab = [process.execPath, path.join(ROOT, 'scripts', 'lab.mjs'), '--mem', '3G', '--'];
   return (quick ? [10_000, 100_000] : [10_000, 100_000, 500_000]).map((count) => {
     const order: ConnectionOrder = {
       count,
@@ -100,7 +91,7 @@ function measureConnections({ quick }: Options): ConnectionReading[] {
       output: path.join(SCRATCH, 'connections.json'),
     };
     const bench = [process.execPath, '--expose-gc', program('connections'), JSON.stringify(order)];
-    run(pinned([...lab, 'sh', '-c', enter, 'sh', ...bench]));
+    run(inLab(['sh', '-c', enter, 'sh', ...bench]));
     return JSON.parse(readFileSync(order.output, 'utf8')) as ConnectionReading;
   });
 }

@@ -21,12 +21,17 @@ export function program(name: string): string {
 }
 
 export function compileFloor(): void {
+  compile('floor', path.join('floor', 'floor.c'), path.join('floor', 'netlink.c'));
+}
+
+/** Compiles C sources, given from the folder of benchmarks; where the program is. */
+export function compile(name: string, ...sources: readonly string[]): string {
   mkdirSync(SCRATCH, { recursive: true });
-  const sources = ['floor.c', 'netlink.c'].map((name) => path.join(ROOT, 'bench', 'floor', name));
-  const { status, stderr } = spawnSync('cc', ['-O2', '-o', FLOOR, ...sources], {
-    encoding: 'utf8',
-  });
-  if (status !== 0) throw new Error(`the floor does not compile (cc -O2): ${stderr}`);
+  const output = path.join(SCRATCH, name);
+  const files = sources.map((source) => path.join(ROOT, 'bench', source));
+  const { status, stderr } = spawnSync('cc', ['-O2', '-o', output, ...files], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${name} does not compile (cc -O2): ${stderr}`);
+  return output;
 }
 
 /** Inner modules of the library, for what is measured without a kernel. */

@@ -110,7 +110,7 @@ build() {
 check_node
 install_packages
 # Two set-ups at once would build over each other.
-exec 9>.git/setup.lock 2>/dev/null || exec 9>/dev/null
+{ exec 9>.git/setup.lock; } 2>/dev/null || exec 9>/dev/null
 flock 9 2>/dev/null || true
 install_modules
 build
