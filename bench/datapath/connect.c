@@ -1,11 +1,12 @@
 // Sets up connections and says how long each took. One process is both ends: the kernel does the whole handshake inside
 // connect(), through all namespaces on the way, so that no second process has to be woken, and what is timed is the path.
 //
-//   connect ROUNDS WARM-UP EXCHANGE TARGET…     TARGET = CLIENT-NETNS SERVER-NETNS ADDRESS PORT, four words
+//   connect TURNS EXCHANGE TARGET…     TARGET = CLIENT-NETNS SERVER-NETNS ADDRESS PORT, four words
 //
-// Every round goes through the targets in turn, starting at another each time. A server listens on port 8080 of its
-// namespace. With EXCHANGE 1 a request of 64 bytes and an answer of 512 are part of what is timed, with 0 connect() alone.
-// Prints the clock ticks that the processor was busy after the warm-up, then one line a target: the nanoseconds of every round.
+// Targets take turns of kTurn connections, in another order each time. The first ones of a turn are not counted: another
+// path's long walk has just emptied the processor's caches. A server listens on port 8080 of its namespace. With EXCHANGE 1 a request of 64 bytes and an answer of 512 are part of what is timed, with 0 connect() alone.
+// Prints the clock ticks that the processor was busy and how many connections there were in that time, then one line a
+// target: the nanoseconds of every connection that counts.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,13 +23,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { kPort = 8080, kRequest = 64, kAnswer = 512, kPatience = 5 };
+enum { kPort = 8080, kRequest = 64, kAnswer = 512, kPatience = 5, kTurn = 25, kUncounted = 5 };
+enum { kWarmUp = 4, kSeed = 1 };
 
 struct target {
-  const char *client, *address, *port;
+  const char *client, *address;
   int client_netns, listener;
   struct sockaddr_in to;
   uint64_t *times;
+  size_t count;
 };
 
 static void fail(const char *what, const struct target *target) {
@@ -118,43 +121,66 @@ static uint64_t connect_once(const struct target *target, int exchange) {
   return taken;
 }
 
-int main(int argc, char **argv) {
-  if (argc < 8 || (argc - 4) % 4 != 0) {
-    fprintf(stderr, "connect: ROUNDS WARM-UP EXCHANGE, then four words a target\n");
-    return 2;
-  }
-  const size_t rounds = strtoul(argv[1], NULL, 10), warm_up = strtoul(argv[2], NULL, 10);
-  const int exchange = argv[3][0] == '1';
-  const size_t count = (size_t)(argc - 4) / 4;
+static struct target *make_targets(size_t count, char **words) {
   struct target *targets = calloc(count, sizeof(*targets));
   for (size_t i = 0; i < count; i++) {
     struct target *one = &targets[i];
-    char **words = argv + 4 + 4 * i;
-    one->client = words[0];
-    one->address = words[2];
-    one->port = words[3];
-    one->client_netns = open_netns(words[0]);
+    const char *server = words[4 * i + 1];
+    one->client = words[4 * i];
+    one->address = words[4 * i + 2];
+    one->client_netns = open_netns(one->client);
     one->listener = -1;
     for (size_t j = 0; j < i && one->listener < 0; j++)
-      if (strcmp(argv[4 + 4 * j + 1], words[1]) == 0) one->listener = targets[j].listener;
-    if (one->listener < 0) one->listener = listen_in(words[1]);
+      if (strcmp(words[4 * j + 1], server) == 0) one->listener = targets[j].listener;
+    if (one->listener < 0) one->listener = listen_in(server);
     one->to.sin_family = AF_INET;
-    one->to.sin_port = htons((uint16_t)strtoul(one->port, NULL, 10));
+    one->to.sin_port = htons((uint16_t)strtoul(words[4 * i + 3], NULL, 10));
     if (inet_pton(AF_INET, one->address, &one->to.sin_addr) != 1) fail("address", one);
-    one->times = calloc(rounds, sizeof(uint64_t));
   }
+  return targets;
+}
+
+static void shuffle(size_t *order, size_t count) {
+  for (size_t i = count; i > 1; i--) {
+    const size_t j = (size_t)random() % i;
+    const size_t kept = order[i - 1];
+    order[i - 1] = order[j];
+    order[j] = kept;
+  }
+}
+
+static void take_turn(struct target *target, int exchange, int counts) {
+  for (int i = 0; i < kTurn; i++) {
+    const uint64_t taken = connect_once(target, exchange);
+    if (counts && i >= kUncounted) target->times[target->count++] = taken;
+  }
+}
+
+int main(int argc, char **argv) {
+  if (argc < 7 || (argc - 3) % 4 != 0) {
+    fprintf(stderr, "connect: TURNS EXCHANGE, then four words a target\n");
+    return 2;
+  }
+  const size_t turns = strtoul(argv[1], NULL, 10), count = (size_t)(argc - 3) / 4;
+  const int exchange = argv[2][0] == '1';
+  struct target *targets = make_targets(count, argv + 3);
+  size_t *order = calloc(count, sizeof(*order));
+  for (size_t i = 0; i < count; i++) {
+    order[i] = i;
+    targets[i].times = calloc(turns * (kTurn - kUncounted), sizeof(uint64_t));
+  }
+  srandom(kSeed);
   unsigned long ticks = 0;
-  for (size_t round = 0; round < warm_up + rounds; round++) {
-    if (round == warm_up) ticks = busy_ticks();
-    for (size_t i = 0; i < count; i++) {
-      struct target *one = &targets[(round + i) % count];
-      const uint64_t taken = connect_once(one, exchange);
-      if (round >= warm_up) one->times[round - warm_up] = taken;
-    }
+  for (size_t turn = 0; turn < kWarmUp + turns; turn++) {
+    if (turn == kWarmUp) ticks = busy_ticks();
+    shuffle(order, count);
+    for (size_t i = 0; i < count; i++)
+      take_turn(&targets[order[i]], exchange, turn >= kWarmUp);
   }
-  printf("%lu\n", busy_ticks() - ticks);
+  printf("%lu %zu\n", busy_ticks() - ticks, turns * kTurn * count);
   for (size_t i = 0; i < count; i++)
-    for (size_t round = 0; round < rounds; round++)
-      printf("%llu%c", (unsigned long long)targets[i].times[round], round + 1 < rounds ? ' ' : '\n');
+    for (size_t j = 0; j < targets[i].count; j++)
+      printf("%llu%c", (unsigned long long)targets[i].times[j],
+             j + 1 < targets[i].count ? ' ' : '\n');
   return 0;
 }

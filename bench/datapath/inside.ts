@@ -10,8 +10,8 @@ import { BARE_ADDRESS, clusterAddress, makeWorld, names, PATHS, PORT, type Path 
 /** What main.ts asks for. */
 export interface Order {
   readonly services: number;
-  /** Connections a point. */
-  readonly connections: number;
+  /** Of twenty connections a point. */
+  readonly turns: number;
   /** The compiled connect.c. */
   readonly program: string;
   readonly output: string;
@@ -23,7 +23,6 @@ interface Target {
   readonly words: readonly string[];
 }
 
-const WARM_UP = 200;
 const BLOCKS = 5;
 /** Microseconds. */
 const TICK = 10_000;
@@ -50,45 +49,45 @@ function targets(services: number): Target[] {
 }
 
 interface Connected {
-  /** That the processor was busy. */
-  readonly ticks: number;
+  /** Microseconds of processor a connection. */
+  readonly cpu: number;
   /** Microseconds, a list a target. */
   readonly times: readonly (readonly number[])[];
 }
 
 function connect(
-  { program, connections }: Order,
+  program: string,
+  turns: number,
   exchange: boolean,
   of: readonly Target[],
 ): Connected {
   const words = of.flatMap((target) => target.words);
-  const args = [String(connections), String(WARM_UP), exchange ? '1' : '0', ...words];
+  const args = [String(turns), exchange ? '1' : '0', ...words];
   const text = execFileSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
-  const [ticks, ...lines] = text.trimEnd().split('\n');
+  const [head = '', ...lines] = text.trimEnd().split('\n');
+  const [ticks = NaN, connections = NaN] = head.split(' ').map(Number);
   return {
-    ticks: Number(ticks),
+    cpu: (ticks * TICK) / connections,
     times: lines.map((line) => line.split(' ').map((nanoseconds) => Number(nanoseconds) / 1000)),
   };
 }
 
-/** Requests, one target after another, in blocks that take turns. */
-function requests(order: Order, of: readonly Target[]): { rate: number; cpu: number }[] {
-  const each = { ...order, connections: Math.ceil(order.connections / BLOCKS) };
-  const found = of.map(() => ({ microseconds: 0, ticks: 0 }));
+/** Requests, one target after another, in blocks that take turns: the ticks of a processor are those of all. */
+function requests(
+  { program, turns }: Order,
+  of: readonly Target[],
+): { rate: number; cpu: number }[] {
+  const found = of.map(() => ({ times: [] as number[], cpus: [] as number[] }));
   for (let block = 0; block < BLOCKS; block++) {
     for (const [i, target] of of.entries()) {
-      const { ticks, times } = connect(each, true, [target]);
-      const one = found[i];
-      if (one === undefined) continue;
-      one.ticks += ticks;
-      one.microseconds += (times[0] ?? []).reduce((sum, time) => sum + time, 0);
+      const { cpu, times } = connect(program, Math.ceil(turns / BLOCKS), true, [target]);
+      found[i]?.times.push(...(times[0] ?? []));
+      found[i]?.cpus.push(cpu);
     }
   }
-  const all = each.connections * BLOCKS;
-  return found.map(({ microseconds, ticks }) => ({
-    rate: (all * 1e6) / microseconds,
-    cpu: (ticks * TICK) / all,
-  }));
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  return found.map(({ times, cpus }) => ({ rate: 1e6 / mean(times), cpu: mean(cpus) }));
 }
 
 function percentile(values: readonly number[], share: number): number {
@@ -100,7 +99,7 @@ async function main(order: Order): Promise<void> {
   makeWorld();
   const programming = await programBoth(order.services);
   const all = targets(order.services);
-  const { times } = connect(order, false, all);
+  const { times } = connect(order.program, order.turns, false, all);
   const answered = requests(order, all);
   const points = all.map(({ path, place }, i) => ({
     path,

@@ -14,10 +14,10 @@ import type { Comparison, Size } from './results';
 const USAGE = `Usage: npm run bench:datapath -- [--quick]
   --quick   1, 100 and 1000 services and 500 connections a point, instead of 1 to 10000 and 4000`;
 
-function measure(services: number, connections: number): Size {
+function measure(services: number, turns: number): Size {
   const output = path.join(SCRATCH, 'datapath.json');
   const program = compile('connect', path.join('datapath', 'connect.c'));
-  const order: Order = { services, connections, program, output };
+  const order: Order = { services, turns, program, output };
   const inside = path.join(ROOT, 'build', 'programs', 'bench', 'datapath', 'inside.js');
   const [file = '', ...args] = inLab([process.execPath, inside, JSON.stringify(order)]);
   process.stderr.write(`${services} services…\n`);
@@ -42,7 +42,7 @@ function main(): void {
     hostCpus: os.cpus().length,
     node: process.version,
     load,
-    sizes: sizes.map((services) => measure(services, values.quick ? 500 : 4000)),
+    sizes: sizes.map((services) => measure(services, values.quick ? 25 : 200)),
   };
   console.log(report(comparison));
   mkdirSync(RESULTS, { recursive: true });

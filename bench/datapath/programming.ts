@@ -6,7 +6,7 @@ import { open, plan } from 'ipvs';
 import { ipvsProgram, serviceMap, type NodeProgram, type ServiceMap } from 'ipvs/kube';
 import { iptablesProgram } from 'ipvs/iptables';
 import { openNode } from 'ipvs/node';
-import { timed } from '../measure';
+import { median, timed } from '../measure';
 import { SCRATCH } from '../places';
 import type { Programming } from './results';
 import { changedChains, withJumps } from './rules';
@@ -45,10 +45,10 @@ async function programIpvs(map: ServiceMap, changed: ServiceMap): Promise<Progra
     return timed(() => ipvs.apply(changes));
   };
   const all = await timed(() => apply(before));
-  await change(before, after);
-  await change(after, before);
-  const one = await change(before, after);
-  await change(after, before);
+  const one = await thereAndBack(
+    () => change(before, after),
+    () => change(after, before),
+  );
   return { path: 'ipvs', all, one, found: await timed(() => apply(after)) };
 }
 
@@ -65,15 +65,28 @@ async function programIptables(map: ServiceMap, changed: ServiceMap): Promise<Pr
     timed(() => {
       iptables('restore', text, '--noflush');
     });
-  await change(there);
-  await change(back);
-  const one = await change(there);
-  await change(back);
+  const one = await thereAndBack(
+    () => change(there),
+    () => change(back),
+  );
   const found = await timed(() => {
     iptables('save', '', '-t', 'nat');
     iptables('restore', there, '--noflush');
   });
   return { path: 'iptables', all, one, found };
+}
+
+/** Once to warm up, then the median of five, all changes undone. */
+async function thereAndBack(
+  there: () => Promise<number>,
+  back: () => Promise<number>,
+): Promise<number> {
+  const times: number[] = [];
+  for (let turn = 0; turn <= 5; turn++) {
+    times.push(await there());
+    await back();
+  }
+  return median(times.slice(1));
 }
 
 function iptables(what: 'save' | 'restore', input: string, ...args: readonly string[]): void {
