@@ -21,6 +21,8 @@ export interface DrainOptions {
 }
 
 const TIMEOUT = 300_000;
+/** How often connections of draining destinations are looked at, in milliseconds. */
+export const DRAIN_POLL = 1_000;
 
 /** Remembers since when destinations drain. A weight of 0 in the kernel is the rest of the memory, and survives us. */
 export class Drains {
@@ -45,8 +47,21 @@ export class Drains {
 
   /** When the first of them runs out of time; undefined when none drains. */
   get nextDeadline(): number | undefined {
-    if (this.#since.size === 0) return undefined;
-    return Math.min(...this.#since.values()) + this.#timeout;
+    return this.#deadline((a, b) => a < b);
+  }
+
+  /** When the last of them does. */
+  get lastDeadline(): number | undefined {
+    return this.#deadline((a, b) => a > b);
+  }
+
+  // There may be more of them than a call takes arguments.
+  #deadline(isBefore: (a: number, b: number) => boolean): number | undefined {
+    let found: number | undefined;
+    for (const since of this.#since.values()) {
+      if (found === undefined || isBefore(since, found)) found = since;
+    }
+    return found === undefined ? undefined : found + this.#timeout;
   }
 
   /** Whether a destination that leaves may wait; for `drain` of a plan. */

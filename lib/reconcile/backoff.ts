@@ -22,7 +22,9 @@ export class Backoff {
 
   /** When the first of them is to be tried again. */
   get next(): number {
-    return Math.min(Infinity, ...[...this.#failed.values()].map(({ until }) => until));
+    let first = Infinity;
+    for (const { until } of this.#failed.values()) first = Math.min(first, until);
+    return first;
   }
 
   failed(id: string): void {

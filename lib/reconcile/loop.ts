@@ -2,6 +2,7 @@
 import { ApplyError } from '../apply';
 import type { Backend } from '../backend';
 import { applyPlan, type AppliedOutcome } from '../converge';
+import { DRAIN_POLL } from '../drain';
 import { IpvsError } from '../errors';
 import { serviceId } from '../id';
 import type { ServiceKey, VirtualServer } from '../model';
@@ -13,8 +14,6 @@ import { isTooMuch, lossOf } from './loss';
 import type { FullOptions } from './options';
 import { Rounds } from './rounds';
 
-/** How often connections of draining destinations are looked at, in milliseconds. */
-const DRAIN_POLL = 1_000;
 /** The whole pass, among the services that failed. */
 const EVERYTHING = '';
 

@@ -7,12 +7,11 @@ import type { State } from '../../state';
 import { follow } from '../follow';
 import type { Io } from '../io';
 import { explainError } from '../words';
+import { drainOptions, type DrainFlags } from './drain';
 import { ownerOf, type StateFlags } from './state';
 
-export interface RunFlags extends Pick<StateFlags, 'prune' | 'keepWeights'> {
+export interface RunFlags extends Pick<StateFlags, 'prune' | 'keepWeights'>, DrainFlags {
   readonly file: string;
-  /** Seconds. */
-  readonly drain?: number;
   /** Seconds. */
   readonly resync?: number;
   /** Percent of our services that one pass may take away. */
@@ -37,12 +36,13 @@ export async function run(client: Ipvs, io: Io, first: State, flags: RunFlags): 
       yield state.services;
     }
   };
-  const { drain, resync, maxLoss, keepWeights = false } = flags;
+  const { resync, maxLoss, keepWeights = false } = flags;
+  const drain = drainOptions(flags);
   const options: ReconcileOptions = {
     owns,
     keepWeights,
     signal,
-    ...(drain === undefined ? {} : { drain: { timeout: drain * 1000 } }),
+    ...(drain === undefined ? {} : { drain }),
     ...(resync === undefined ? {} : { resync: resync * 1000 }),
     ...(maxLoss === undefined ? {} : { maxLoss: maxLoss / 100 }),
   };

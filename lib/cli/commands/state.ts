@@ -3,21 +3,23 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { BlockList } from 'node:net';
 import { ApplyError } from '../../apply';
 import type { Ipvs } from '../../client';
-import { applyPlan, type AppliedOutcome } from '../../converge';
+import { applyPlan, type Applied, type AppliedOutcome } from '../../converge';
 import { serviceId } from '../../id';
 import { parseIpvsadm, printIpvsadm } from '../../ipvsadm';
-import type { ServiceKey, Timeouts } from '../../model';
+import type { ServiceKey, Timeouts, VirtualServer } from '../../model';
 import { plan, type Plan } from '../../plan';
 import { parseState, printState, type State } from '../../state';
 import { readText } from '../../state/file';
 import { confirm } from '../ask';
-import type { Io } from '../io';
+import { interrupted, type Io } from '../io';
 import { writeAll, type Printer } from '../printer';
 import { explainError } from '../words';
 import { NotDone, WrongUse } from '../wrong';
+import { Drain, type DrainFlags } from './drain';
+import { Status } from './status';
 
 /** Options of diff, apply and restore. */
-export interface StateFlags {
+export interface StateFlags extends DrainFlags {
   /** Networks whose services are deleted when the state does not have them. */
   readonly prune?: readonly string[];
   readonly keepWeights?: true;
@@ -30,6 +32,9 @@ export interface StateFlags {
 /** What there is to do: services and destinations, and timeouts that differ. */
 interface Work {
   readonly plan: Plan;
+  readonly drain: Drain | undefined;
+  /** Services that go, now or when they have drained. */
+  readonly leaving: readonly ServiceKey[];
   readonly timeouts: Partial<Timeouts>;
   readonly before: Timeouts | undefined;
 }
@@ -84,7 +89,7 @@ export async function apply(
     await show(printer, work);
     return 0;
   }
-  const gone = work.plan.changes.filter(({ op }) => op === 'deleteService').length;
+  const gone = work.leaving.length;
   if (gone > 0 && flags.yes !== true) {
     const what = gone === 1 ? 'one service' : `${gone} services`;
     await confirm(io, `Delete ${what} that the state does not have?`);
@@ -99,12 +104,26 @@ async function toWork(client: Ipvs, state: State, flags: StateFlags): Promise<Wo
     ([name, value]) => before?.[name as keyof Timeouts] !== value,
   );
   const owns = ownerOf(state, flags);
+  const drain = Drain.asked(flags);
   const options = { ...(owns && { owns }), keepWeights: flags.keepWeights === true };
-  return {
-    plan: plan(state.services, await client.snapshot(), options),
-    timeouts: Object.fromEntries(differing),
-    before,
-  };
+  const actual = await client.snapshot();
+  const made = plan(state.services, actual, drain?.planOptions(options) ?? options);
+  const leaving = leavingOf(made, state.services);
+  drain?.begin(made, actual, leaving);
+  return { plan: made, drain, leaving, timeouts: Object.fromEntries(differing), before };
+}
+
+function leavingOf(made: Plan, wanted: readonly VirtualServer[]): ServiceKey[] {
+  const names = new Set(wanted.map(serviceId));
+  const leaving = new Map<string, ServiceKey>();
+  for (const { op, service } of made.changes) {
+    if (op === 'deleteService') leaving.set(serviceId(service), service);
+  }
+  for (const { service } of made.draining) {
+    const id = serviceId(service);
+    if (!names.has(id)) leaving.set(id, service);
+  }
+  return [...leaving.values()];
 }
 
 // What the state has is its own; of the rest, what it was told to prune.
@@ -155,45 +174,76 @@ async function carryOut(
   work: Work,
   command: string,
 ): Promise<number> {
-  const progress = progressOn(io);
-  let applied: { [K in 'outcomes' | 'restored']: readonly AppliedOutcome[] };
-  let broken: unknown;
-  try {
-    applied = await applyPlan(client, work.plan, { progress: progress.step });
-  } catch (error) {
-    if (!(error instanceof ApplyError)) throw error;
-    applied = { outcomes: error.outcomes, restored: [] };
-    broken = error;
-  } finally {
-    progress.clear();
-  }
-  await tell(printer, applied);
-  const outcomes = [...applied.outcomes, ...applied.restored];
+  const signal = io.interruption();
+  const { applied, broken } = await send(client, io, work.plan, signal);
+  const isWhole = broken === undefined && applied.complete;
+  if (isWhole && Object.keys(work.timeouts).length > 0) await client.setTimeouts(work.timeouts);
+  // What could not be done does not keep the rest from draining.
+  const { drain } = work;
+  drain?.applied(applied.outcomes);
+  const trouble =
+    broken ?? (await drain?.follow(client, printer, io, signal).catch((error: unknown) => error));
+  await tell(printer, applied, drain);
+  const outcomes = [...applied.outcomes, ...applied.restored, ...(drain?.outcomes ?? [])];
   const failed = outcomes.filter(({ status }) => status === 'failed');
   const notTried = outcomes.filter(({ status }) => status === 'not tried');
   const done = outcomes.length - failed.length - notTried.length;
   for (const { error } of failed.slice(0, TOLD)) {
     io.stderr.write(`${explainError(error, command).text}\n`);
   }
-  if (failed.length > 0 || notTried.length > 0 || broken !== undefined) {
-    const why = broken instanceof Error ? `: ${broken.message}` : '';
+  const rest = drain?.rest ?? '';
+  if (failed.length > 0 || notTried.length > 0 || trouble !== undefined) {
+    const why = trouble instanceof Error ? `: ${trouble.message}` : '';
     throw new NotDone(
-      `${done} done, ${failed.length} failed, ${notTried.length} not tried${why}: mend the cause and run it again`,
+      `${done} done, ${failed.length} failed, ${notTried.length} not tried${why}${rest}: mend the cause and run it again`,
     );
   }
-  if (Object.keys(work.timeouts).length > 0) await client.setTimeouts(work.timeouts);
+  if (rest !== '') {
+    io.stderr.write(`ipvs ${command}: ended early${rest}: run it again to go on\n`);
+    return interrupted(signal);
+  }
   printer.hint(done === 1 ? '1 change done' : `${done} changes done`);
   return 0;
+}
+
+async function send(
+  client: Ipvs,
+  io: Io,
+  changes: Plan,
+  signal: AbortSignal,
+): Promise<{ readonly applied: Applied; readonly broken?: ApplyError }> {
+  const status = new Status(io);
+  const progress = ({ done, total }: { readonly done: number; readonly total: number }): void => {
+    status.show(`${done} of ${total} changes`);
+  };
+  try {
+    return { applied: await applyPlan(client, changes, { progress, signal }) };
+  } catch (error) {
+    if (!(error instanceof ApplyError)) throw error;
+    return {
+      applied: { outcomes: error.outcomes, restored: [], complete: false },
+      broken: error,
+    };
+  } finally {
+    status.clear();
+  }
 }
 
 /** What became of each change, as data; people are told in words, on stderr. */
 async function tell(
   printer: Printer,
-  { outcomes, restored }: { [K in 'outcomes' | 'restored']: readonly AppliedOutcome[] },
+  { outcomes, restored }: Applied,
+  drain: Drain | undefined,
 ): Promise<void> {
   if (printer.output === 'table' || printer.output === 'save') return;
-  const item = { outcomes: outcomes.map(plainOutcome), restored: restored.map(plainOutcome) };
-  await printer.oneLines(item, () => []);
+  const drained = drain && {
+    drained: drain.outcomes.map(plainOutcome),
+    draining: drain.draining,
+  };
+  await printer.oneLines(
+    { outcomes: outcomes.map(plainOutcome), restored: restored.map(plainOutcome), ...drained },
+    () => [],
+  );
 }
 
 function plainOutcome({ change, status, error, converged }: AppliedOutcome): object {
@@ -207,26 +257,6 @@ function plainOutcome({ change, status, error, converged }: AppliedOutcome): obj
 
 /** Failures that are told one by one. */
 const TOLD = 10;
-/** Milliseconds after which a person begins to wonder. */
-const PATIENCE = 500;
-
-function progressOn({ isTTY, stderr }: Io): {
-  step: (progress: { readonly done: number; readonly total: number }) => void;
-  clear: () => void;
-} {
-  const start = performance.now();
-  let isShown = false;
-  return {
-    step: ({ done, total }) => {
-      if (!isTTY.stderr || performance.now() - start < PATIENCE) return;
-      isShown = true;
-      stderr.write(`\r${done} of ${total} changes`);
-    },
-    clear: () => {
-      if (isShown) stderr.write('\r\u001b[K');
-    },
-  };
-}
 
 /** Writes what there is, in ipvsadm's lines or as a state file, to stdout or a file. */
 export async function save(

@@ -1,5 +1,6 @@
 // ipvs diff, apply, save and restore.
 import { Argument, InvalidArgumentError, Option, type Command } from 'commander';
+import type { DrainFlags } from '../commands/drain';
 import type { RunFlags } from '../commands/run';
 import type { StateFlags } from '../commands/state';
 import { lazy } from '../lazy';
@@ -25,9 +26,11 @@ export function addStateCommands(program: Command, scope: Scope): void {
   const apply = scope.command(program, 'apply', 'Make the table what a state file says');
   addFile(apply);
   addScope(apply);
+  addDrain(apply);
   addDoing(apply);
   apply.addHelpText('after', APPLY_NOTES);
   apply.action(async (flags: FileFlags) => {
+    mustDrain(flags);
     mustBeMeant(scope, flags);
     const state = await lazy.commands.state().readStateFile(scope.io, flags.file);
     await scope.withClient(apply, (client, printer) =>
@@ -42,12 +45,8 @@ export function addStateCommands(program: Command, scope: Scope): void {
   );
   addFile(run, 'YAML or JSON');
   addScope(run);
+  addDrain(run);
   run
-    .addOption(
-      new Option('--drain [seconds]', 'drain what leaves, this long at most (default: 300)')
-        .argParser((text: string) => toCount('--drain', text, 86_400, 'seconds'))
-        .preset('300'),
-    )
     .addOption(
       new Option(
         '--resync <seconds>',
@@ -62,6 +61,7 @@ export function addStateCommands(program: Command, scope: Scope): void {
     );
   run.addHelpText('after', RUN_NOTES);
   run.action(async (flags: RunFlags) => {
+    mustDrain(flags);
     if (flags.file === '-') {
       throw new WrongUse('stdin is no file that can be watched: name one, or use ipvs apply');
     }
@@ -107,6 +107,21 @@ export function addStateCommands(program: Command, scope: Scope): void {
 
 function addFile(command: Command, what = 'YAML or JSON; - is stdin'): void {
   command.requiredOption('-f, --file <state>', what);
+}
+
+function addDrain(command: Command): void {
+  command
+    .addOption(
+      new Option('--drain [seconds]', 'drain what leaves, this long at most (default: 300)')
+        .argParser((text: string) => toCount('--drain', text, 86_400, 'seconds'))
+        .preset('300'),
+    )
+    .option('--drain-all', 'with --drain: UDP and SCTP, too, which go at once otherwise');
+}
+
+function mustDrain({ drain, drainAll }: DrainFlags): void {
+  if (drainAll !== true || drain !== undefined) return;
+  throw new WrongUse('--drain-all says what --drain is for: give --drain, too');
 }
 
 function toCount(name: string, text: string, most: number, unit: string): number {
@@ -168,9 +183,13 @@ const APPLY_NOTES = `
 Services of the state get its settings and destinations, and no others; the services it does not have are left
 alone, but for those in --prune. What can be edited is edited in place.
 
+With --drain, what leaves gets weight 0, and goes when its connections have gone or its time is up; apply waits for
+that. Ctrl-C ends it early: what drains stays at weight 0, and the next apply --drain or run --drain goes on.
+
 Examples:
   ipvs apply -f web.yaml --dry-run
   ipvs apply -f web.yaml --prune 10.0.0.0/24 2001:db8::/64 --yes
+  ipvs apply -f web.yaml --drain=60
   ipvs save --output yaml | ipvs --netns other apply -f -`;
 
 const RUN_NOTES = `
