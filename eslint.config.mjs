@@ -113,9 +113,10 @@ export default defineConfig(
       ...['address', 'errors', 'id', 'ipvsadm-args', 'model', 'order', 'settings'].flatMap(
         (name) => [`!./${name}`, `!../${name}`],
       ),
-      ...['document', 'file', 'names', 'options', 'parse', 'print', 'problems', 'slim'].map(
-        (name) => `!./${name}`,
-      ),
+      ...[
+        ...['document', 'file', 'json', 'limits', 'names', 'options', 'parse', 'print', 'problems'],
+        'slim',
+      ].map((name) => `!./${name}`),
     ],
     'a state file is text and what it says; yaml is read here alone',
   ),

@@ -212,8 +212,7 @@ class Application {
         this.#record(failure, failed(failure));
       }
     }
-    for (const group of missing.values()) jobs.push(...this.#rebuild(group));
-    return jobs;
+    return jobs.concat([...missing.values()].flatMap((group) => this.#rebuild(group)));
   }
 
   /** Adds a service again that somebody has deleted, with everything it shall have. */

@@ -171,7 +171,7 @@ test('a service of which another program has taken everything away goes all the 
   expect(settled(await kernel.open().snapshot())).toEqual([]);
 });
 
-test('a hundred thousand that drain are no trouble', async () => {
+test('a hundred thousand that drain are no trouble', () => {
   const clock = new FakeClock();
   const { drains } = toFullOptions({ drain: true }, clock);
   if (drains === undefined) throw new Error('it drains');

@@ -17,6 +17,8 @@ import {
   type YAMLMap,
 } from 'yaml';
 import { show } from '../errors';
+import { jsonDocument } from './json';
+import { DEPTH } from './limits';
 import type { Problems } from './problems';
 
 interface Place {
@@ -43,13 +45,18 @@ export interface Entry {
 }
 export type Node = ScalarNode | ListNode | MapNode;
 
-/** No state is that deep, and deeper ones exhaust the parser's stack. */
-const DEPTH = 64;
 /** Merge keys copy entries; some texts would have them copied without end. */
 const MERGED = 1_000_000;
 
 /** The documents of a text, empty ones left out. Those that are no YAML become problems. */
 export function* documents(text: string, problems: Problems): Generator<Node> {
+  const json = jsonDocument(text, problems);
+  if (json === undefined) yield* yamlDocuments(text, problems);
+  else yield json;
+}
+
+/** The same, read as YAML whatever it is. */
+export function* yamlDocuments(text: string, problems: Problems): Generator<Node> {
   const composer = new Composer({
     prettyErrors: false,
     // They are compared one with every other there; `entriesOf` does it by name.

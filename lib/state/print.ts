@@ -28,9 +28,8 @@ export function printState(state: State, { format = 'yaml' }: PrintOptions = {})
   }
   const lines: string[] = [];
   if (some) lines.push('timeouts:', ...settingLines(timeouts, '  '));
-  if (services.length === 0) lines.push('services: []');
-  else lines.push('services:', ...services.flatMap(serviceLines));
-  return `${lines.join('\n')}\n`;
+  lines.push(services.length === 0 ? 'services: []' : 'services:');
+  return `${lines.concat(services.flatMap(serviceLines)).join('\n')}\n`;
 }
 
 type Plain = Readonly<Record<string, unknown>>;
