@@ -37,6 +37,11 @@ export class Floor {
     return this.#order(`fence ${netns}`);
   }
 
+  /** Sets the weight of so many destinations, spread evenly over the table; `fence` asks for one answer a datagram. */
+  edit(netns: string, count: number, weight: number, fence = false): Promise<Answer> {
+    return this.#order(`edit ${netns} ${count} ${weight}${fence ? ' fence' : ''}`);
+  }
+
   read(netns: string): Promise<Answer> {
     return this.#order(`read ${netns}`);
   }

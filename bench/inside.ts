@@ -1,6 +1,7 @@
 // What needs a kernel with IPVS: runs as root there, with the options of main.ts as JSON in its one argument.
 import { writeFileSync } from 'node:fs';
 import os from 'node:os';
+import { desired } from './desired';
 import { Floor } from './floor';
 import { holding } from './holding';
 import { changing, opening, weights } from './keeping';
@@ -31,8 +32,12 @@ async function measure(order: Order): Promise<Inside> {
     holding: [],
     keeping: [],
     weights: [],
+    desired: [],
   };
-  for (const size of sizes) {
+  if (wanted('desired')) {
+    for (const size of sizes) found.desired.push(...(await desired(size, rounds)));
+  }
+  for (const size of order.only === 'desired' ? [] : sizes) {
     const table = servers(size);
     const changes = additions(table);
     const floor = new Floor(tableFile(size));

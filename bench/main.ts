@@ -11,10 +11,14 @@ import type { Order } from './inside';
 import { inLab } from './pinned';
 import { compileFloor, program, RESULTS, ROOT, SCRATCH, tableFile } from './places';
 import { report, targets } from './report';
-import type { Alone, ConnectionReading, Inside, Results } from './results';
+import type { Alone, ConnectionReading, Inside, Results, Timed } from './results';
 import { saveFormat, servers } from './workload';
 
-const PARTS = ['add', 'read', 'hold', 'memory', 'connections', 'pure'];
+const PARTS = ['add', 'read', 'hold', 'memory', 'desired', 'connections', 'pure'];
+/** Destinations of each service of a desired state. */
+const EACH = 10;
+/** Processes that plan for the first time. */
+const FIRSTS = 5;
 const USAGE = `Usage: npm run bench -- [--quick] [--only ${PARTS.join('|')}] [--here]
   --quick   1000 services instead of 1000 and 10000, no 500 000 connections, and fewer rounds
   --only    one part of it
@@ -60,7 +64,10 @@ function run(command: readonly string[], output = false): string {
 
 function measureInside({ quick, here, only }: Options): Inside {
   const sizes = quick ? [1_000] : [1_000, 10_000];
-  for (const size of sizes) writeFileSync(tableFile(size), saveFormat(servers(size)));
+  for (const size of sizes) {
+    writeFileSync(tableFile(size), saveFormat(servers(size)));
+    writeFileSync(tableFile(size, EACH), saveFormat(servers(size, EACH)));
+  }
   const order: Order = {
     sizes,
     rounds: quick ? 5 : 7,
@@ -96,9 +103,17 @@ function measureConnections({ quick }: Options): ConnectionReading[] {
   });
 }
 
+// Each process once: what is planned first runs before anything is compiled.
+function firstPlans(): Timed {
+  const times = Array.from({ length: FIRSTS }, () =>
+    Number(run([process.execPath, program('first-plan')], true)),
+  );
+  return { name: 'the first plan of a process: nothing changed', times };
+}
+
 function nothingInside(): Inside {
   const about = { kernel: os.release(), cpus: os.cpus().length, node: process.version };
-  return { ...about, tasks: [], holding: [], keeping: [], weights: [] };
+  return { ...about, tasks: [], holding: [], keeping: [], weights: [], desired: [] };
 }
 
 function main(): void {
@@ -114,6 +129,7 @@ function main(): void {
     only === undefined || only === 'pure'
       ? (JSON.parse(run([process.execPath, program('pure')], true)) as Alone)
       : { pure: [], plans: [] };
+  if (plans.length > 0) plans.push(firstPlans());
   const results: Results = {
     ...inside,
     date: new Date().toISOString(),

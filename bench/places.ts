@@ -12,8 +12,8 @@ export const SCRATCH = path.join(ROOT, 'build', 'bench');
 export const RESULTS = path.join(ROOT, 'bench', 'results');
 export const FLOOR = path.join(SCRATCH, 'floor');
 
-export function tableFile(services: number): string {
-  return path.join(SCRATCH, `table-${services}.txt`);
+export function tableFile(services: number, each = 5): string {
+  return path.join(SCRATCH, `table-${services}x${each}.txt`);
 }
 
 export function program(name: string): string {

@@ -8,6 +8,12 @@ const SERVICES = 10_000;
 const EACH = 10;
 const ROUNDS = 9;
 
+/** A table as it is wanted, and as the kernel tells of it. */
+export function states(): [desired: readonly VirtualServer[], actual: readonly VirtualServer[]] {
+  const desired = wanted();
+  return [desired, told(desired)];
+}
+
 /** What is wanted, as a program would write it. */
 function wanted(): VirtualServer[] {
   return Array.from({ length: SERVICES }, (_, i) => ({
@@ -61,8 +67,7 @@ function changed(servers: readonly VirtualServer[]): VirtualServer[] {
 }
 
 export async function planTimes(): Promise<Timed[]> {
-  const desired = wanted();
-  const same = told(desired);
+  const [desired, same] = states();
   const total = SERVICES * (1 + EACH);
   const other = changed(same);
   return [

@@ -1,11 +1,12 @@
 // Results as text, and the targets they are held against.
 import { connectionLines } from './connection-report';
+import { desiredLines, desiredTargets } from './desired-report';
 import { median } from './measure';
 import type { Holding, Inside, Keeping, Pure, Results, Target, Task, Timed } from './results';
 
 /** The targets that these results say something about. */
 export function targets(
-  { tasks, holding, keeping }: Inside,
+  { tasks, holding, keeping, desired }: Inside,
   pure: readonly Pure[],
   plans: readonly Timed[],
 ): Target[] {
@@ -28,6 +29,7 @@ export function targets(
       atMost(`read ${size}: snapshot / floor`, ratio(task, 'snapshot', 'floor'), 1.3);
     }
   }
+  for (const task of desired) found.push(...desiredTargets(task));
   for (const { name, held } of pure) {
     atMost(`event loop held, ${name}, alone`, held.longest, 10, ' ms');
   }
@@ -59,6 +61,7 @@ export function report(results: Results): string {
     );
   }
   for (const task of tasks) lines.push('', ...taskLines(task));
+  for (const task of results.desired) lines.push('', ...desiredLines(task));
   if (holding.length > 0) lines.push('', ...holdingLines(holding));
   if (pure.length > 0) lines.push('', ...pureLines(pure));
   for (const { name, times } of plans) {

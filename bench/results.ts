@@ -52,7 +52,14 @@ export interface Pure {
 export interface Alone {
   readonly pure: readonly Pure[];
   /** CPU of planning. */
-  readonly plans: readonly Timed[];
+  readonly plans: Timed[];
+}
+
+/** Bringing a table to a desired state: passes, and what else people do. */
+export interface DesiredTask {
+  readonly task: string;
+  readonly services: number;
+  readonly competitors: readonly Timed[];
 }
 
 export interface Inside {
@@ -63,6 +70,7 @@ export interface Inside {
   readonly holding: Holding[];
   readonly keeping: Keeping[];
   readonly weights: Weight[];
+  readonly desired: DesiredTask[];
 }
 
 /** Reading the connection table at one size. */

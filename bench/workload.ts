@@ -5,13 +5,13 @@ import type { Change, Destination, Service, VirtualServer } from 'ipvs';
 /** Destinations of each service. */
 export const DESTINATIONS = 5;
 
-export function servers(count: number): VirtualServer[] {
+export function servers(count: number, each = DESTINATIONS): VirtualServer[] {
   return Array.from({ length: count }, (_, i) => ({
     protocol: 'tcp',
     address: address(10, i),
     port: 80,
     scheduler: 'wlc',
-    destinations: Array.from({ length: DESTINATIONS }, (_, j) => destination(i * DESTINATIONS + j)),
+    destinations: Array.from({ length: each }, (_, j) => destination(i * each + j)),
   }));
 }
 

@@ -132,6 +132,53 @@ test('a service that fails waits, twice as long each time; the others do not', a
   expect(loop.health.lastError?.message).toContain('nonesuch');
 });
 
+test('another program that is at the same service all the time: told, tried less and less often, and mended in the end', async () => {
+  const kernel = new MemoryKernel();
+  const [client, other] = [kernel.open(), kernel.open()];
+  const clock = new FakeClock();
+  let isAtIt = true;
+  let calls = 0;
+  const backend = {
+    snapshot: () => client.snapshot(),
+    // Whatever is added was there a moment before, and whatever is set has gone.
+    apply: async (...[changes, options]: Parameters<typeof client.apply>) => {
+      calls++;
+      const list = [...changes];
+      if (isAtIt && (await other.services()).some(({ scheduler }) => scheduler === 'rr')) {
+        const there = (await other.destinations(web)).length > 0;
+        if (there) await other.deleteDestination(web, at(1));
+        else await other.addDestination(web, at(1));
+      }
+      return client.apply(list, options);
+    },
+  };
+  await other.addService({ ...web, scheduler: 'rr' });
+  const desired = [
+    { ...web, scheduler: 'rr', destinations: [at(1)] },
+    { ...mail, destinations: [at(2)] },
+  ];
+  const states = new States().push(desired);
+  const options = { ...all, resync: 1_000, retry: { min: 1_000, max: 8_000 } };
+  const loop = start(states, backend, options, clock);
+  const told: Round[] = [];
+  for await (const round of loop) {
+    if (round.outcomes.some(({ status }) => status === 'failed')) told.push(round);
+    // The others are as they shall be from the first pass on.
+    expect(await client.destinations(mail)).toHaveLength(1);
+    if (isAtIt && clock.time > 60_000) {
+      isAtIt = false;
+      states.end();
+    }
+  }
+  // In a minute: after 1, 2, 4 and then every 8 seconds; each time a few tries within the pass.
+  expect(told.length).toBeGreaterThan(5);
+  expect(told.length).toBeLessThan(12);
+  expect(calls).toBeLessThan(100);
+  expect(loop.health.healthy).toBe(true);
+  expect(loop.health.lastError).toBeDefined();
+  expect(plan(desired, await client.snapshot(), all).empty).toBe(true);
+});
+
 test('a state that makes no sense is told of, and the one before is kept', async () => {
   const client = memoryIpvs();
   const states = new States().push([{ ...web, destinations: [at(1)] }]);

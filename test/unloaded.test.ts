@@ -15,3 +15,23 @@ test('without the module there is no connection table, and the error says what t
     length: 0,
   });
 });
+
+test('reconciling goes on trying, less and less often, and gets there when the module is back', async () => {
+  const program = `${__dirname}/kernel/programs/reconciling-unloaded.js`;
+  const found = JSON.parse(await shell(`${process.execPath} ${program}`)) as {
+    readonly gaps: readonly [number, number, number];
+  };
+  expect(found).toMatchObject({
+    code: 'ENOENT',
+    message: expect.stringContaining('modprobe ip_vs') as unknown,
+    healthyWhileGone: false,
+    healthy: true,
+    last: 'ENOENT',
+    found: [{ address: '10.0.0.1', destinations: [{ address: '192.0.2.1' }] }],
+  });
+  const [first, second, third] = found.gaps;
+  // Twice as long each time, less up to a half by chance: 100 to 200, 200 to 400, 400 to 800.
+  expect(first).toBeGreaterThan(95);
+  expect(second).toBeGreaterThan(195);
+  expect(third).toBeGreaterThan(395);
+});

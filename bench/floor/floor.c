@@ -3,6 +3,7 @@
 //
 //   add NETNS [MOST]     fill the namespace, at most so many changes a datagram (512)
 //   fence NETNS          the same with one answer asked for a datagram
+//   edit NETNS COUNT WEIGHT [fence]   set the weight of so many destinations, spread over the table
 //   read NETNS           read everything back
 //   spawn NETNS INPUT COMMAND…   run a command there, standard input from a file, output to nowhere; the time from
 //                                fork to its end, and the most memory that it had, in KiB
@@ -94,6 +95,20 @@ static void add(const char *netns, unsigned most) {
   close(fd);
 }
 
+static void edit(const char *netns, size_t count, uint32_t weight) {
+  const int fd = open_netlink(netns);
+  const double started = now();
+  for (size_t i = 0; i < count; i++) {
+    struct destination changed = destinations[i * (destination_count / count)];
+    changed.weight = weight;
+    encode_edit(&services[changed.service], &changed);
+    send_full(fd, ~0u);
+  }
+  send_rest(fd);
+  answer(started, count);
+  close(fd);
+}
+
 static void read_back(const char *netns) {
   const int fd = open_netlink(netns);
   const double started = now();
@@ -148,6 +163,9 @@ int main(int argc, char **argv) {
       add(words[1], count > 2 ? (unsigned)atoi(words[2]) : ~0u);
     } else if (strcmp(words[0], "fence") == 0) {
       add(words[1], ~0u);
+    } else if (strcmp(words[0], "edit") == 0 && count > 3) {
+      set_fenced(count > 4);
+      edit(words[1], (size_t)atoi(words[2]), (uint32_t)atoi(words[3]));
     } else if (strcmp(words[0], "read") == 0) {
       read_back(words[1]);
     } else if (strcmp(words[0], "spawn") == 0 && count > 3) {

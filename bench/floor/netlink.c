@@ -103,8 +103,9 @@ void encode_service(const struct service *service) {
   end();
 }
 
-void encode_destination(const struct service *service, const struct destination *destination) {
-  begin(family, IPVS_CMD_NEW_DEST, change_flags());
+static void encode(uint8_t command, const struct service *service,
+                   const struct destination *destination) {
+  begin(family, command, change_flags());
   size_t nest = start(IPVS_CMD_ATTR_SERVICE);
   put_key(service->address, service->port);
   finish(nest);
@@ -117,6 +118,14 @@ void encode_destination(const struct service *service, const struct destination 
   put_u32(IPVS_DEST_ATTR_L_THRESH, 0);
   finish(nest);
   end();
+}
+
+void encode_destination(const struct service *service, const struct destination *destination) {
+  encode(IPVS_CMD_NEW_DEST, service, destination);
+}
+
+void encode_edit(const struct service *service, const struct destination *destination) {
+  encode(IPVS_CMD_SET_DEST, service, destination);
 }
 
 static void arrange(uint8_t *memory, size_t size, unsigned count) {

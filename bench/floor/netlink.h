@@ -44,6 +44,8 @@ int open_netlink(const char *netns);
 
 void encode_service(const struct service *service);
 void encode_destination(const struct service *service, const struct destination *destination);
+// The same for a destination that is there: sets it.
+void encode_edit(const struct service *service, const struct destination *destination);
 // Sends what was encoded once it is `most` messages, and reads the answers.
 void send_full(int fd, unsigned most);
 // Sends what is left.

@@ -78,10 +78,7 @@ export function stepsToAdd({ full, destinations }: Wanted): ServerSteps {
   const { key } = full;
   const seen = new Set<string>();
   const service: Step = { change: { op: 'addService', service: serviceOf(full) }, effect: 'gain' };
-  const steps = destinations.map((input): Step => {
-    const destination = attempt({ service: key, destination: input }, () =>
-      toFullDestination(key, input),
-    );
+  const steps = toFullDestinations(key, destinations).map((destination): Step => {
     const id = destinationId(destination.key);
     if (seen.has(id)) throw twice(key, destination.key);
     seen.add(id);
@@ -98,9 +95,7 @@ export function stepsToChange(
 ): ServerSteps {
   const { key } = full;
   const there = found.destinations;
-  const checked = destinations.map((input) =>
-    attempt({ service: key, destination: input }, () => toFullDestination(key, input)),
-  );
+  const checked = toFullDestinations(key, destinations);
   const order = orderOf(checked, there);
   const places = order === undefined ? placesOf(key, there) : NO_PLACES;
   /** Which of those that are there are wanted. */
@@ -246,25 +241,41 @@ function twice(service: ServiceKey, destination: DestinationKey): IpvsError {
   return refusal(problem, service, destination);
 }
 
-/** Says which service and destination bad input belongs to, as far as they can be named. */
-function attempt<T>(
-  about: { readonly service: unknown; readonly destination?: unknown },
-  check: () => T,
-): T {
+// There are many of them: one function for all, rather than one for each.
+function toFullDestinations(service: ServiceKey, inputs: readonly unknown[]): FullDestination[] {
+  let destination: unknown;
+  try {
+    return inputs.map((input) => toFullDestination(service, (destination = input)));
+  } catch (error) {
+    throw blamed(error, { service, destination });
+  }
+}
+
+function attempt<T>(about: About, check: () => T): T {
   try {
     return check();
   } catch (error) {
-    if (!(error instanceof InvalidInput)) throw error;
-    const name = <K>(read: (input: unknown) => K, input: unknown): K | undefined => {
-      try {
-        return read(input);
-      } catch {
-        return undefined;
-      }
-    };
-    const service = name(toServiceKey, about.service);
-    throw refusal(error.problem, service, name(toDestinationKey, about.destination));
+    throw blamed(error, about);
   }
+}
+
+interface About {
+  readonly service: unknown;
+  readonly destination?: unknown;
+}
+
+/** Says which service and destination bad input belongs to, as far as they can be named. */
+function blamed(error: unknown, about: About): unknown {
+  if (!(error instanceof InvalidInput)) return error;
+  const name = <K>(read: (input: unknown) => K, input: unknown): K | undefined => {
+    try {
+      return read(input);
+    } catch {
+      return undefined;
+    }
+  };
+  const service = name(toServiceKey, about.service);
+  return refusal(error.problem, service, name(toDestinationKey, about.destination));
 }
 
 /** The error for bad input of a plan: what was asked: why not: what to do. */
