@@ -4,12 +4,15 @@ import { release } from 'node:os';
 import { open, type Ipvs } from './client';
 import { parseVersion } from './doctor/check';
 import { InvalidInput, show } from './errors';
+import { destinationId, serviceId } from './id';
 import { parseCidr, type Cidr } from './kube/cidr';
 import type { NodeProgram } from './kube/types';
 import type { Family } from './model';
 import { toNamespacePath } from './namespace';
 import { runSteps, stepsOf } from './node/apply';
 import { cleanupSteps } from './node/cleanup';
+import { Drainage } from './node/drainage';
+import { uptime, type Drain } from './node/drains';
 import { openLinks, type Links } from './node/links';
 import { observe, systemSysctls, type NodeSystem } from './node/observe';
 import { planNode, type NodePlan } from './node/plan';
@@ -46,19 +49,45 @@ export interface NodeReport {
   readonly lines: readonly string[];
   /** What of the program cannot be done, or needs a look. */
   readonly problems: readonly string[];
+  /** Destinations that leave and wait for their connections to go, such as `tcp://10.0.0.1:80 10.1.0.5:8080`. */
+  readonly draining: readonly string[];
   /** How many programs (iptables, ipset) were run. */
   readonly runs: number;
+}
+
+/** How to plan for a node. @public */
+export interface NodePlanOptions {
+  /**
+   * Longest time in milliseconds that a destination which leaves keeps its connections: it has weight 0 so long, and is
+   * deleted by the first apply that finds it without connections or out of time. Kept across processes by the record. 0
+   * deletes it at once. Of UDP and SCTP services, and of services that leave themselves, destinations always go at once.
+   * @defaultValue `900_000`, 15 minutes
+   */
+  readonly drain?: number;
+}
+
+/** How to apply to a node. @public */
+export interface NodeApplyOptions extends NodePlanOptions {
+  /** Breaks off between two steps, and ends waiting. */
+  readonly signal?: AbortSignal;
+  /**
+   * Told what will be done before anything is; what it rejects with, the call rejects with, and nothing is changed. Just
+   * what it was told is done: where another apply was made to this node meanwhile, the call rejects with `EAGAIN`.
+   */
+  readonly approve?: (planned: NodeReport) => Promise<void>;
+  /** Resolve only when nothing drains any more. @defaultValue `false` */
+  readonly wait?: boolean;
 }
 
 /** A node that programs can be put on. Every call rejects with an IpvsError. @public */
 export interface Node extends AsyncDisposable {
   /** What {@link Node.apply} would do. Changes nothing. */
-  plan(program: NodeProgram): Promise<NodeReport>;
+  plan(program: NodeProgram, options?: NodePlanOptions): Promise<NodeReport>;
   /**
    * Makes the node as the program says. Doing it twice changes nothing. Rejects with a {@link NodeError} that says what
-   * was done; doing it again completes it.
+   * was done; doing it again completes it. Calls wait for those before them.
    */
-  apply(program: NodeProgram, options?: { readonly signal?: AbortSignal }): Promise<NodeReport>;
+  apply(program: NodeProgram, options?: NodeApplyOptions): Promise<NodeReport>;
   /** Takes back everything that was done, and puts settings back. Doing it twice is fine. */
   cleanup(): Promise<NodeReport>;
   close(): Promise<void>;
@@ -111,6 +140,8 @@ class LocalNode implements Node {
   readonly #options: FullOptions;
   readonly #ipvs: Ipvs;
   readonly #links: Links;
+  /** Settled when the calls so far that change something are over. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: FullOptions, ipvs: Ipvs, links: Links) {
     this.#options = options;
@@ -118,37 +149,58 @@ class LocalNode implements Node {
     this.#links = links;
   }
 
-  async plan(program: NodeProgram): Promise<NodeReport> {
+  async plan(program: NodeProgram, options: NodePlanOptions = {}): Promise<NodeReport> {
+    onlyNames('node.plan', { ...options }, ['drain']);
     const system = this.#system();
-    const record = await readRecord(this.#options.record);
-    return reportOf(await this.#plan(program, system, record), system);
+    const { record } = await readRecord(this.#options.record);
+    const plan = await this.#plan(program, system, record, toDrain(options));
+    return reportOf(plan, system, plan.drains);
   }
 
-  async apply(
-    program: NodeProgram,
-    { signal }: { readonly signal?: AbortSignal } = {},
-  ): Promise<NodeReport> {
+  apply(program: NodeProgram, options: NodeApplyOptions = {}): Promise<NodeReport> {
+    return this.#inTurn(() => this.#apply(program, options));
+  }
+
+  async #apply(program: NodeProgram, options: NodeApplyOptions): Promise<NodeReport> {
+    onlyNames('node.apply', { ...options }, ['signal', 'drain', 'approve', 'wait']);
+    const { signal, approve, wait = false } = options;
+    const limit = toDrain(options);
     const system = this.#system(signal);
-    const { device, record: recordFile } = this.#options;
-    const record = await readRecord(recordFile);
-    const plan = await this.#plan(program, system, record);
-    await runSteps(stepsOf({ plan, program, system, device, record, recordFile }), signal);
-    return reportOf(plan, system);
+    const { device, record: file } = this.#options;
+    const kept = await readRecord(file);
+    const plan = await this.#plan(program, system, kept.record, limit);
+    await approve?.(reportOf(plan, system, plan.drains));
+    const { drains } = plan;
+    const drainage = new Drainage(this.#ipvs, { drains, limit, wait, signal });
+    await runSteps(stepsOf({ plan, program, system, device, kept, drainage }), signal);
+    const { lines, ...report } = reportOf(plan, system, drainage.left);
+    return { lines: [...lines, ...drainage.lines], ...report };
   }
 
-  async cleanup(): Promise<NodeReport> {
+  cleanup(): Promise<NodeReport> {
+    return this.#inTurn(() => this.#cleanup());
+  }
+
+  async #cleanup(): Promise<NodeReport> {
     const system = this.#system();
-    const { record: recordFile } = this.#options;
-    const record = await readRecord(recordFile);
-    const families = Object.keys(record.rules) as Family[];
-    const observed = await observe(system, families, [], record);
-    const steps = cleanupSteps(system, observed, record, recordFile);
+    const kept = await readRecord(this.#options.record);
+    const families = Object.keys(kept.record.rules) as Family[];
+    const observed = await observe(system, families, [], kept.record);
+    const steps = cleanupSteps(system, observed, kept);
     await runSteps(steps);
     return {
       lines: steps.slice(0, -1).map(({ name }) => `- ${name}`),
       problems: [],
+      draining: [],
       runs: system.tools.runs,
     };
+  }
+
+  // Two at once would each take what the other has not written yet for somebody else's.
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
   }
 
   async close(): Promise<void> {
@@ -165,7 +217,12 @@ class LocalNode implements Node {
     return { ipvs: this.#ipvs, links: this.#links, tools, sysctls: systemSysctls(netns, tools) };
   }
 
-  async #plan(program: NodeProgram, system: NodeSystem, record: NodeRecord): Promise<NodePlan> {
+  async #plan(
+    program: NodeProgram,
+    system: NodeSystem,
+    record: NodeRecord,
+    drain: number,
+  ): Promise<NodePlan> {
     const { device, managed, strictArp } = this.#options;
     const families = Object.keys(program.rules) as Family[];
     const settings = wantedSysctls({
@@ -176,10 +233,33 @@ class LocalNode implements Node {
     const paths = settings.map(({ path }) => path);
     const observed = await observe(system, families, paths, record);
     const excluded = program.excludeCIDRs.map((range) => toCidr('excludeCIDRs', range));
-    return planNode({ program, observed, record, device, settings, managed, excluded });
+    const now = uptime();
+    return planNode({
+      ...{ program, observed, record, device, settings, managed, excluded },
+      drain,
+      now,
+    });
   }
 }
 
-function reportOf(plan: NodePlan, { tools }: NodeSystem): NodeReport {
-  return { lines: describePlan(plan), problems: plan.problems, runs: tools.runs };
+const DRAIN = 900_000;
+
+function toDrain({ drain = DRAIN }: NodePlanOptions): number {
+  if (typeof drain === 'number' && drain >= 0) return drain;
+  throw new InvalidInput(`drain: ${show(drain)} is no time: give milliseconds, 0 for not at all`);
+}
+
+function reportOf(
+  plan: NodePlan,
+  { tools }: NodeSystem,
+  draining: readonly Pick<Drain, 'service' | 'destination'>[],
+): NodeReport {
+  return {
+    lines: describePlan(plan),
+    problems: plan.problems,
+    draining: draining.map(
+      ({ service, destination }) => `${serviceId(service)} ${destinationId(destination)}`,
+    ),
+    runs: tools.runs,
+  };
 }

@@ -65,30 +65,32 @@ async function request(running: Running): Promise<void> {
 }
 
 /** Over TCP, with HTTP. */
-function fetchName({ address, port, path }: Load): Promise<string> {
+function fetchName({ address, port, path, from, patience = PATIENCE }: Load): Promise<string> {
   return new Promise((resolve, reject) => {
-    const asked = get({ host: address, port, path, agent, timeout: PATIENCE }, (response) => {
+    const local = from === undefined ? {} : { localAddress: from };
+    const how = { host: address, port, path, agent, timeout: patience, ...local };
+    const asked = get(how, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (text: string) => (body += text));
       response.on('error', reject);
       response.on('end', () => {
-        if (response.statusCode === 200) resolve(body.replaceAll('.', ''));
+        if (response.statusCode === 200) resolve(body.replace(/^\.+/, ''));
         else reject(new Error(`status ${response.statusCode ?? 'missing'}`));
       });
     });
     asked.on('error', reject);
-    asked.on('timeout', () => asked.destroy(new Error(`no answer in ${PATIENCE / 1000} s`)));
+    asked.on('timeout', () => asked.destroy(new Error(`no answer in ${patience / 1000} s`)));
   });
 }
 
 /** Over UDP: one datagram there, one back. */
-function askName({ address, port }: Load): Promise<string> {
+function askName({ address, port, from, patience = PATIENCE }: Load): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
     const timer = setTimeout(() => {
-      socket.emit('error', new Error(`no answer in ${PATIENCE / 1000} s`));
-    }, PATIENCE);
+      socket.emit('error', new Error(`no answer in ${patience / 1000} s`));
+    }, patience);
     const close = (): void => {
       clearTimeout(timer);
       socket.close();
@@ -101,6 +103,7 @@ function askName({ address, port }: Load): Promise<string> {
       close();
       reject(error);
     });
+    if (from !== undefined) socket.bind({ address: from });
     socket.send('who are you?', port, address);
   });
 }

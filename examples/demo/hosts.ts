@@ -2,13 +2,9 @@
 // made inside them, so nothing of it shows among the machine's own interfaces, addresses and routes.
 //
 //   client eth0 ── to-client director to-ash ── eth0 ash      (and so to elm and oak)
-import { fork, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { batch, loadIpv6, Namespaces, run, type Place } from './netns';
 
-export interface Host {
-  readonly name: string;
-  readonly netns: string;
+export interface Host extends Place {
   readonly ipv4: string;
   readonly ipv6: string;
 }
@@ -29,28 +25,19 @@ export const SERVERS = [
   host('oak', '10.0.3.2', 'fd00:3::2'),
 ];
 
-// An ordinary user, root in the lab, need not have the system programs in PATH.
-const env = { ...process.env, PATH: `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin` };
-
 const LEAVES = [CLIENT, ...SERVERS];
-const ALL = [DIRECTOR, ...LEAVES];
-
-let ours = false;
+const hosts = new Namespaces([DIRECTOR, ...LEAVES]);
 
 /** Makes the hosts, after removing what a demo that was killed may have left. */
 export function makeHosts(): void {
-  for (const { netns } of ALL) refuseBusy(netns);
-  ours = true;
-  removeHosts();
-  // Some kernels have IPv6 as a module, and ip(8) does not ask for it. Where there is none, an address will fail.
-  spawnSync('modprobe', ['ipv6'], { env });
-  batch([
-    ...ALL.map(({ netns }) => `netns add ${netns}`),
-    ...LEAVES.map(
+  hosts.make();
+  loadIpv6();
+  batch(
+    LEAVES.map(
       ({ name, netns }) =>
         `link add to-${name} netns ${DIRECTOR.netns} type veth peer name eth0 netns ${netns}`,
     ),
-  ]);
+  );
   batch(directorLines(), DIRECTOR);
   for (const leaf of LEAVES) batch(leafLines(leaf), leaf);
   // The servers' answers pass through the director, which puts the service's address back into them.
@@ -58,25 +45,11 @@ export function makeHosts(): void {
     'echo 1 >/proc/sys/net/ipv4/ip_forward',
     'echo 1 >/proc/sys/net/ipv6/conf/all/forwarding',
   ];
-  ip(['netns', 'exec', DIRECTOR.netns, 'sh', '-c', forward.join(' && ')]);
+  run(DIRECTOR, 'sh', '-c', forward.join(' && '));
 }
 
-/**
- * Removes them, unless they are another demo's. What still runs in one keeps it alive, without a name, until it ends.
- */
 export function removeHosts(): void {
-  if (!ours) return;
-  const there = ALL.filter(({ netns }) => existsSync(`/run/netns/${netns}`));
-  if (there.length > 0) batch(there.map(({ netns }) => `netns delete ${netns}`));
-}
-
-/** Starts a program of the demo in a host. */
-export function startIn({ netns }: Host, program: string, args: string[] = []): ChildProcess {
-  return fork(join(__dirname, program), args, {
-    env,
-    execPath: 'ip',
-    execArgv: ['netns', 'exec', netns, process.execPath],
-  });
+  hosts.remove();
 }
 
 // The director's end of a cable has the same network, and 1 for 2.
@@ -108,26 +81,4 @@ function directorLines(): string[] {
       `address add ${gateway(ipv6)}/64 dev to-${name} nodad`,
     ]),
   ];
-}
-
-// A demo's programs end with it, so whatever runs in its namespaces belongs to one that is under way.
-function refuseBusy(netns: string): void {
-  if (!existsSync(`/run/netns/${netns}`)) return;
-  const busy = spawnSync('ip', ['netns', 'pids', netns], { env, encoding: 'utf8' }).stdout.trim();
-  if (busy !== '') {
-    throw new Error(`the namespace ${netns} is in use: another demo runs here, let it end first`);
-  }
-}
-
-function batch(lines: readonly string[], inside?: Host): void {
-  const where = inside === undefined ? [] : ['-n', inside.netns];
-  ip([...where, '-batch', '-'], `${lines.join('\n')}\n`);
-}
-
-function ip(args: readonly string[], input = ''): void {
-  const { error, status, stderr } = spawnSync('ip', args, { env, input, encoding: 'utf8' });
-  if (error !== undefined) throw new Error(`ip: ${error.message}: install iproute2`);
-  if (status === 0) return;
-  const hint = process.getuid?.() === 0 ? '' : ' (it needs root: run it with npm run demo)';
-  throw new Error(`ip ${args.join(' ')}: ${stderr.trim()}${hint}`);
 }

@@ -5,7 +5,8 @@ import { constants, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { open } from 'ipvs';
 import { changeWeight, compareCounts, drain, programKernel, spread } from './chapters';
-import { CLIENT, DIRECTOR, makeHosts, removeHosts, SERVERS, startIn, VIRTUAL } from './hosts';
+import { CLIENT, DIRECTOR, makeHosts, removeHosts, SERVERS, VIRTUAL } from './hosts';
+import { end, ready, startIn } from './netns';
 import { colour, heading, print, say } from './screen';
 import { readServers } from './services';
 import { Stage } from './stage';
@@ -67,26 +68,6 @@ function showTable(): void {
   const { status } = spawnSync(process.execPath, [command, ...args], { stdio: 'inherit' });
   if (status !== 0) throw new Error(`ipvs list ended with status ${status ?? 'none'}`);
   print('');
-}
-
-/** Resolves when a program of the demo says that it is ready. */
-function ready(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    child.once('message', () => {
-      resolve();
-    });
-  });
-}
-
-/** Rejects when a program of the demo ends, which none does before the demo has. */
-function end(child: ChildProcess): Promise<never> {
-  return new Promise((_, reject) => {
-    child.once('error', reject);
-    child.once('exit', (status, signal) => {
-      const program = child.spawnargs.slice(5).join(' ');
-      reject(new Error(`${program} ended early: ${signal ?? `status ${status ?? 'none'}`}`));
-    });
-  });
 }
 
 function leave(status: number): never {

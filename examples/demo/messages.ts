@@ -10,6 +10,10 @@ export interface Load {
   readonly path: string;
   /** Milliseconds from one request to the next. */
   readonly every: number;
+  /** The address that requests come from, where the host has several. */
+  readonly from?: string;
+  /** Milliseconds to wait for an answer; 8 s if not said. */
+  readonly patience?: number;
   /** How many; undefined goes on until told to stop. */
   readonly total?: number;
 }

@@ -2,11 +2,12 @@
 // it, and nothing is taken away before the new is in place.
 import { applyPlan } from '../converge';
 import { IpvsError } from '../errors';
-import { serviceKey } from '../id';
 import type { NodeProgram } from '../kube/types';
+import type { Drainage } from './drainage';
+import { Journal } from './journal';
 import type { NodeSystem } from './observe';
 import type { NodePlan, RulesChange } from './plan';
-import { writeRecord, type NodeRecord } from './record';
+import type { KeptRecord } from './record';
 import { fingerprint, parseSaved } from './rules';
 import { programsOf } from './variant';
 
@@ -63,19 +64,23 @@ export interface NodeWork {
   readonly program: NodeProgram;
   readonly system: NodeSystem;
   readonly device: string;
-  readonly record: NodeRecord;
-  readonly recordFile: string;
+  readonly kept: KeptRecord;
+  readonly drainage: Drainage;
 }
 
 /** The steps of a plan; those with nothing to do are left out. An empty plan has none. */
 export function stepsOf(work: NodeWork): NodeStep[] {
-  const { plan, system, device } = work;
-  if (plan.empty) return [];
+  const { plan, system, device, drainage } = work;
+  const journal = new Journal(work);
+  const waiting = drainage.waits && {
+    name: `wait until ${plan.drains.length} destinations have drained`,
+    run: () => drainage.wait(() => journal.drained(drainage.left)),
+  };
+  if (plan.empty) return waiting === false ? [] : [waiting];
   const { addresses, sets, servers } = plan;
-  const record = new Record(work);
   let link = plan.link;
   const steps: (NodeStep | false)[] = [
-    { name: 'record', run: () => record.begin() },
+    { name: 'record', run: () => journal.begin() },
     plan.makesDevice && {
       name: `device ${device}`,
       run: async () => {
@@ -85,14 +90,12 @@ export function stepsOf(work: NodeWork): NodeStep[] {
     },
     plan.settings.length > 0 && {
       name: `${plan.settings.length} kernel settings`,
-      run: async () => {
-        for (const { path, value } of plan.settings) await system.sysctls.write(path, value);
-      },
+      run: () => system.sysctls.write(plan.settings),
     },
     restoreSets('ip sets: add', sets.grow, system),
     ...plan.rules.map((change) => ({
       name: `${change.family} rules`,
-      run: () => writeRules(change, system, record),
+      run: () => writeRules(change, system, journal),
     })),
     !servers.empty && {
       name: `${servers.changes.length} changes of virtual services`,
@@ -113,7 +116,12 @@ export function stepsOf(work: NodeWork): NodeStep[] {
       run: () => change('remove', addresses.remove),
     },
     restoreSets('ip sets: delete', sets.shrink, system),
-    { name: 'final record', run: () => record.end() },
+    plan.beginsDraining && {
+      name: `drain ${plan.drains.length} destinations`,
+      run: () => drainage.sweep(),
+    },
+    { name: 'final record', run: () => journal.end(drainage.left) },
+    waiting,
   ];
   return steps.filter((step) => step !== false);
 
@@ -153,7 +161,11 @@ function restoreSets(name: string, lines: readonly string[], { tools }: NodeSyst
 // How long to wait for another program that holds the lock, in seconds.
 const LOCK = ['-w', '5', '-W', '100000'];
 
-async function writeRules(change: RulesChange, system: NodeSystem, record: Record): Promise<void> {
+async function writeRules(
+  change: RulesChange,
+  system: NodeSystem,
+  journal: Journal,
+): Promise<void> {
   const { family, text, record: planned } = change;
   const { tools } = system;
   let { variant } = change;
@@ -167,83 +179,9 @@ async function writeRules(change: RulesChange, system: NodeSystem, record: Recor
   }
   const saved = parseSaved(await tools.run(programsOf(family, variant).save, []));
   const chains = new Map(planned.chains.map(([table, names]) => [table, new Set(names)] as const));
-  record.rules(family, { ...planned, variant, kernel: fingerprint(chains, saved) });
+  journal.rules(family, { ...planned, variant, kernel: fingerprint(chains, saved) });
 }
 
 function isUnsupported(error: unknown): boolean {
   return error instanceof IpvsError && /not supported/.test(error.message);
-}
-
-/** Keeps the file ahead of what is done, so that nothing is ever left behind without an owner. */
-class Record {
-  readonly #work: NodeWork;
-  #record: NodeRecord;
-
-  constructor(work: NodeWork) {
-    this.#work = work;
-    this.#record = work.record;
-  }
-
-  /** Everything that is about to become ours, beside what is ours already. */
-  async begin(): Promise<void> {
-    const { plan, program, device } = this.#work;
-    const before = this.#record;
-    const sysctls = { ...before.sysctls };
-    for (const { path, before: value } of plan.settings) sysctls[path] ??= value;
-    const rules = { ...before.rules };
-    for (const { family, record } of plan.rules)
-      rules[family] = { ...record, program: '', kernel: '' };
-    const services = new Map(
-      [...before.services, ...program.servers].map((key) => [
-        JSON.stringify(keyOf(key)),
-        keyOf(key),
-      ]),
-    );
-    const made = plan.makesDevice || (before.device?.name === device && before.device.made);
-    this.#record = {
-      ...before,
-      device: { name: device, made },
-      addresses: made ? [] : [...new Set([...before.addresses, ...plan.addresses.add])],
-      sysctls,
-      rules,
-      services: [...services.values()],
-      sets: [...new Set([...before.sets, ...createdSets(plan)])],
-    };
-    await this.#write();
-  }
-
-  rules(family: 'ipv4' | 'ipv6', rules: NonNullable<NodeRecord['rules'][typeof family]>): void {
-    this.#record = { ...this.#record, rules: { ...this.#record.rules, [family]: rules } };
-  }
-
-  /** What is ours from now on. */
-  async end(): Promise<void> {
-    const { program, plan } = this.#work;
-    const gone = new Set(plan.addresses.remove);
-    const foreign = new Set(
-      plan.servers.conflicts.map(({ service }) => JSON.stringify(keyOf(service))),
-    );
-    this.#record = {
-      ...this.#record,
-      addresses: this.#record.addresses.filter((address) => !gone.has(address)),
-      services: program.servers.map(keyOf).filter((key) => !foreign.has(JSON.stringify(key))),
-    };
-    await this.#write();
-  }
-
-  #write(): Promise<void> {
-    return writeRecord(this.#work.recordFile, this.#record);
-  }
-}
-
-function keyOf(service: NodeRecord['services'][number]) {
-  return serviceKey(
-    'fwmark' in service
-      ? { fwmark: service.fwmark, family: service.family }
-      : { protocol: service.protocol, address: service.address, port: service.port },
-  );
-}
-
-function createdSets(plan: NodePlan): string[] {
-  return plan.sets.grow.flatMap((line) => /^create (\S+)/.exec(line)?.[1] ?? []);
 }

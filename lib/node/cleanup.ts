@@ -2,7 +2,7 @@
 import type { Family } from '../model';
 import type { NodeStep } from './apply';
 import type { NodeSystem, Observed } from './observe';
-import { deleteRecord, type NodeRecord, type RulesRecord } from './record';
+import { deleteRecord, type KeptRecord, type NodeRecord, type RulesRecord } from './record';
 import { removal } from './rules';
 import { serviceId } from '../id';
 import { programsOf } from './variant';
@@ -11,8 +11,7 @@ import { programsOf } from './variant';
 export function cleanupSteps(
   system: NodeSystem,
   observed: Observed,
-  record: NodeRecord,
-  recordFile: string,
+  { record, file }: KeptRecord,
 ): NodeStep[] {
   const steps: NodeStep[] = [];
   const add = (name: string, run: () => Promise<void>) => steps.push({ name, run });
@@ -30,12 +29,10 @@ export function cleanupSteps(
         `${sets.map((name) => `destroy ${name}`).join('\n')}\n`,
       );
     });
-  const settings = Object.entries(record.sysctls);
+  const settings = Object.entries(record.sysctls).map(([path, value]) => ({ path, value }));
   if (settings.length > 0)
-    add(`put ${settings.length} kernel settings back`, async () => {
-      for (const [path, value] of settings) await system.sysctls.write(path, value);
-    });
-  add('forget the record', () => deleteRecord(recordFile));
+    add(`put ${settings.length} kernel settings back`, () => system.sysctls.write(settings));
+  add('forget the record', () => deleteRecord(file));
   return steps;
 }
 

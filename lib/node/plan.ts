@@ -6,6 +6,7 @@ import type { NodeProgram } from '../kube/types';
 import type { Family, ServiceKey } from '../model';
 import { plan, type Plan } from '../plan';
 import { planAddresses, type AddressPlan } from './addresses';
+import { drainsOf, mayDrain, type Drain } from './drains';
 import type { Observed } from './observe';
 import type { NodeRecord, RulesRecord } from './record';
 import { chainsOf, fingerprint, missingJumps, withJumps } from './rules';
@@ -23,6 +24,10 @@ export interface NodePlanInput {
   readonly managed: readonly Cidr[];
   /** Ranges whose services are never touched. */
   readonly excluded: readonly Cidr[];
+  /** Longest time that a destination drains, in milliseconds; 0 for not at all. */
+  readonly drain: number;
+  /** Milliseconds since the machine started. */
+  readonly now: number;
 }
 
 /** Rules to be written in one restore. */
@@ -45,12 +50,16 @@ export interface NodePlan {
   readonly sets: SetPlan;
   readonly rules: readonly RulesChange[];
   readonly servers: Plan;
+  /** Destinations that drain from now on, or still do. */
+  readonly drains: readonly Drain[];
+  /** Whether some of them begin to. */
+  readonly beginsDraining: boolean;
   readonly problems: readonly string[];
   readonly empty: boolean;
 }
 
 export function planNode(input: NodePlanInput): NodePlan {
-  const { program, observed, device } = input;
+  const { program, observed, device, record } = input;
   const link = observed.links.find(({ name }) => name === device);
   const problems: string[] = [];
   if (link !== undefined && link.kind !== 'dummy')
@@ -62,7 +71,18 @@ export function planNode(input: NodePlanInput): NodePlan {
   const sets = planSets(program.sets, observed.sets);
   const settings = planSysctls(input.settings, (path) => observed.settings.get(path));
   const rules = planRules(input, problems);
-  const servers = plan(program.servers, observed.servers, { owns: ownership(input) });
+  const draining = {
+    wanted: program.servers,
+    endless: endlessMarks(program),
+    before: record.draining,
+    limit: input.drain,
+    now: input.now,
+  };
+  const servers = plan(program.servers, observed.servers, {
+    owns: ownership(input),
+    drain: mayDrain(draining),
+  });
+  const drains = drainsOf(servers.draining, draining);
   for (const { service } of servers.conflicts)
     problems.push(
       `${serviceId(service)} is another program's: it stays as it is; delete it, or name its range as managed`,
@@ -76,10 +96,13 @@ export function planNode(input: NodePlanInput): NodePlan {
     sets,
     rules,
     servers,
+    drains,
+    beginsDraining: drains.some(({ since }) => since === input.now),
     problems,
     empty:
       link !== undefined &&
       servers.empty &&
+      drains === record.draining &&
       [settings.changes, addresses.add, addresses.remove, sets.grow, sets.shrink, rules].every(
         (list) => list.length === 0,
       ),
@@ -108,6 +131,19 @@ function ownership({
       managed.some((range) => contains(range, service.address))
     );
   };
+}
+
+// What comes by firewall mark is of the protocol of the entries that make the mark.
+function endlessMarks({ sets }: NodeProgram): ReadonlySet<number> {
+  const marks = new Set<number>();
+  for (const { create, entries } of sets.values()) {
+    if (!create.includes('skbinfo')) continue;
+    for (const entry of entries) {
+      const mark = /,(?:udp|sctp):.* skbmark (0x[0-9a-f]+)/.exec(entry)?.[1];
+      if (mark !== undefined) marks.add(Number(mark));
+    }
+  }
+  return marks;
 }
 
 function planRules(

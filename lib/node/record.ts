@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { IpvsError } from '../errors';
 import type { Family, ServiceKey } from '../model';
+import type { Drain } from './drains';
 import type { Variant } from './variant';
 
 /** Everything that lies in the file. */
@@ -20,6 +21,8 @@ export interface NodeRecord {
   readonly sets: readonly string[];
   /** A family's rules: which chains are ours, of which program they are, and what the kernel made of them. */
   readonly rules: Readonly<Partial<Record<Family, RulesRecord>>>;
+  /** Destinations that leave and still have connections. */
+  readonly draining: readonly Drain[];
 }
 export interface RulesRecord {
   readonly chains: readonly (readonly [table: string, chains: readonly string[]])[];
@@ -37,22 +40,36 @@ export const EMPTY_RECORD: NodeRecord = {
   services: [],
   sets: [],
   rules: {},
+  draining: [],
 };
 
+/** A record with the file it lies in, and the text it had there. */
+export interface KeptRecord {
+  readonly file: string;
+  /** Undefined where there was no file. */
+  readonly text: string | undefined;
+  readonly record: NodeRecord;
+}
+
 /** The record, or an empty one where there is none yet. */
-export async function readRecord(file: string): Promise<NodeRecord> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY_RECORD;
-    throw unreadable(file, error);
-  }
+export async function readRecord(file: string): Promise<KeptRecord> {
+  const text = await readText(file);
+  if (text === undefined) return { file, text, record: EMPTY_RECORD };
   try {
     const record = JSON.parse(text) as Partial<NodeRecord>;
     if (record.version !== 1) throw new Error(`its version is ${String(record.version)}, not 1`);
-    return { ...EMPTY_RECORD, ...record };
+    return { file, text, record: { ...EMPTY_RECORD, ...record } };
   } catch (error) {
+    throw unreadable(file, error);
+  }
+}
+
+/** The text of a record; undefined where there is none. */
+export async function readText(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw unreadable(file, error);
   }
 }

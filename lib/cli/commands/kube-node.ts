@@ -15,6 +15,9 @@ export interface NodeFlags {
 
 export interface ApplyFlags extends Omit<MapFlags, 'output'>, NodeFlags {
   readonly dryRun?: true;
+  /** Seconds. */
+  readonly drain?: number;
+  readonly wait?: true;
 }
 
 /** Makes the node as the cluster says; asks first where something goes that is there. */
@@ -26,19 +29,25 @@ export async function applyKube(
 ): Promise<void> {
   const program = await programOf(io, flags);
   await using node = await lazy.node().openNode(optionsOf(flags, netns));
-  let report = await node.plan(program);
-  if (flags.dryRun !== true) {
-    const gone = report.lines.filter((line) => line.startsWith('-')).length;
-    if (gone > 0 && flags.yes !== true) {
-      lazy.ask().mustBeAskable(io);
-      for (const line of report.lines) io.stderr.write(`${line}\n`);
-      await lazy
-        .ask()
-        .confirm(io, `Change the node, and take away ${String(gone)} of what it has?`);
-    }
-    report = await node.apply(program, { signal: io.interruption() });
-  }
+  const drain = flags.drain === undefined ? {} : { drain: flags.drain * 1000 };
+  const report =
+    flags.dryRun === true
+      ? await node.plan(program, drain)
+      : await node.apply(program, {
+          ...drain,
+          wait: flags.wait === true,
+          signal: io.interruption(),
+          approve: (planned) => (flags.yes === true ? Promise.resolve() : ask(io, planned)),
+        });
   await print(io, printer, { ...report, problems: [...program.problems, ...report.problems] });
+}
+
+async function ask(io: Io, { lines }: NodeReport): Promise<void> {
+  const gone = lines.filter((line) => line.startsWith('-') || line.endsWith('(drains)')).length;
+  if (gone === 0) return;
+  lazy.ask().mustBeAskable(io);
+  for (const line of lines) io.stderr.write(`${line}\n`);
+  await lazy.ask().confirm(io, `Change the node, and take away ${String(gone)} of what it has?`);
 }
 
 /** Leaves the node as it was before the first apply. */
@@ -68,5 +77,6 @@ function optionsOf(flags: NodeFlags, netns: string | undefined): NodeOptions {
 
 async function print(io: Io, printer: Printer, report: NodeReport): Promise<void> {
   for (const problem of new Set(report.problems)) io.stderr.write(`${problem}\n`);
+  for (const one of report.draining) io.stderr.write(`${one} drains: it goes with a later apply\n`);
   await printer.oneLines(report, () => report.lines);
 }

@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import type { MapFlags } from '../commands/kube';
 import type { ApplyFlags, NodeFlags } from '../commands/kube-node';
 import { lazy } from '../lazy';
+import { decimal } from '../numbers';
 import type { Scope } from '../program';
 
 const OUTPUTS = ['json', 'yaml', 'save', 'iptables', 'ipset'];
@@ -33,6 +34,13 @@ function addNodeCommands(kube: Command, scope: Scope): void {
   apply
     .option('--managed <cidrs>', 'where every service is ours, whoever made it', list)
     .option('--strict-arp', 'answer ARP for addresses of the device itself alone')
+    .addOption(
+      new Option(
+        '--drain <seconds>',
+        'what leaves keeps its connections this long at most; 0: it goes at once (default: 900)',
+      ).argParser(decimal('--drain')),
+    )
+    .option('--wait', 'end when nothing drains any more')
     .option('--dry-run', 'show what would be done, and do nothing');
   apply.action((flags: ApplyFlags) =>
     scope.without(apply, async (printer) => {
