@@ -6,8 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { ipvsProgram, serviceMap, type NodeProgram } from '../lib/kube';
-import { openNode, type NodeReport } from '../lib/node';
+import { ipvsProgram, serviceMap, type NodeProgram } from 'ipvs/kube';
+import { openNode, type NodeReport } from 'ipvs/node';
 import { makeCluster, NODE, type Cluster } from './kube-input';
 import { held, median, timed } from './measure';
 

@@ -19,7 +19,7 @@ import { planNode, type NodePlan } from './node/plan';
 import { readRecord, type NodeRecord } from './node/record';
 import { describePlan } from './node/report';
 import { wantedSysctls } from './node/sysctls';
-import { systemTools } from './node/tools';
+import { checkIpset, systemTools } from './node/tools';
 import { onlyNames } from './settings';
 
 export { NodeError } from './node/apply';
@@ -231,6 +231,7 @@ class LocalNode implements Node {
       kernel: parseVersion(release()),
     });
     const paths = settings.map(({ path }) => path);
+    if (record.revision === 0) await checkIpset(system.tools);
     const observed = await observe(system, families, paths, record);
     const excluded = program.excludeCIDRs.map((range) => toCidr('excludeCIDRs', range));
     const now = uptime();

@@ -52,6 +52,7 @@ export class Journal {
     const made = plan.makesDevice || (before.device?.name === device && before.device.made);
     this.#record = {
       ...before,
+      revision: before.revision + 1,
       device: { name: device, made },
       addresses: made ? [] : [...new Set([...before.addresses, ...plan.addresses.add])],
       sysctls,

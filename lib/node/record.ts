@@ -9,6 +9,8 @@ import type { Variant } from './variant';
 /** Everything that lies in the file. */
 export interface NodeRecord {
   readonly version: 1;
+  /** How many times something was applied here: tells one plan's record from another's. */
+  readonly revision: number;
   /** The device that addresses are bound to, and whether this library made it. */
   readonly device?: { readonly name: string; readonly made: boolean };
   /** Addresses bound to a device that was there before. */
@@ -35,6 +37,7 @@ export interface RulesRecord {
 
 export const EMPTY_RECORD: NodeRecord = {
   version: 1,
+  revision: 0,
   addresses: [],
   sysctls: {},
   services: [],

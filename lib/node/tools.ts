@@ -1,5 +1,6 @@
 // The programs that a node is set up with: run in its namespace, fed through their standard input, never through a shell.
 import { spawn } from 'node:child_process';
+import { before, parseVersion } from '../doctor/check';
 import { IpvsError } from '../errors';
 
 export interface ToolOptions {
@@ -59,8 +60,11 @@ function start(
       reject(signal?.aborted === true ? error : notStarted(file, error));
     });
     child.on('close', (code, killer) => {
+      const complaint = Buffer.concat(stderr).toString();
       if (code === 0) resolve(Buffer.concat(stdout).toString());
-      else reject(failed(program, code ?? killer ?? 'unknown', Buffer.concat(stderr).toString()));
+      else if (isMissing(file, code, complaint))
+        reject(notStarted(program, Object.assign(new Error(complaint), { code: 'ENOENT' })));
+      else reject(failed(program, code ?? killer ?? 'unknown', complaint));
     });
     // A program that ends before it has read everything says why on its standard error.
     child.stdin.on('error', () => undefined);
@@ -68,11 +72,18 @@ function start(
   });
 }
 
+// nsenter(1) is there, what it was to run is not.
+function isMissing(file: string, code: number | null, complaint: string): boolean {
+  return file === 'nsenter' && code === 127 && /No such file or directory/.test(complaint);
+}
+
 function notStarted(program: string, error: NodeJS.ErrnoException): IpvsError {
   const name = PACKAGES[program] ?? 'iptables';
+  // Programs whose names say which kind of rules they write came with that release.
+  const since = name === 'iptables' ? ' (1.8 or later)' : '';
   return new IpvsError(
     error.code === 'ENOENT'
-      ? `${program}: not installed: install it: apt-get install ${name}`
+      ? `${program}: not installed: install it: apt-get install ${name}${since}`
       : `${program}: cannot be run: ${error.message}`,
     { code: error.code ?? 'EIO', operation: program, cause: error },
   );
@@ -93,7 +104,20 @@ function failed(program: string, status: number | string, stderr: string): IpvsE
 
 function adviceFor(words: string): string {
   if (/permission denied|not permitted|must be root/i.test(words)) return ': run it as root';
+  if (/unknown (?:argument|option|set type)|invalid option/i.test(words))
+    return ': it is too old for this: install a newer one';
   if (/xtables lock/i.test(words))
     return ': another program is at work on the rules: find it (fuser /run/xtables.lock), or try again';
   return '';
+}
+
+/** Refuses an ipset that does not know the sets of a program; asked before anything is done here for the first time. */
+export async function checkIpset(tools: Tools): Promise<void> {
+  const printed = await tools.run('ipset', ['--version']);
+  const text = /\bv?(\d+\.\d+)/.exec(printed)?.[1] ?? '';
+  if (!before(parseVersion(text), 6, 0)) return;
+  throw new IpvsError(`ipset: version ${text} is too old: install 6.0 or later`, {
+    code: 'ERR_IPVS_TOOL',
+    operation: 'ipset',
+  });
 }

@@ -71,6 +71,14 @@ test('where something goes and nobody can be asked, only --yes is an answer', as
   expect(saved()).toBe(SERVED.replaceAll('172.30.0.10', '172.30.0.11'));
 });
 
+test('--drain is a number of seconds, and --wait ends at once where nothing drains', async () => {
+  const wrong = await apply('--drain', 'soon');
+  expect(wrong).toMatchObject({ status: 2, stdout: '' });
+  expect(wrong.stderr).toContain('--drain: "soon" is not a plain decimal number');
+  expect(await apply('--drain', '5', '--wait')).toMatchObject({ status: 0, stderr: '' });
+  expect(saved()).toBe(SERVED);
+});
+
 test('cleanup wants --yes, and takes everything back', async () => {
   await apply();
   const refused = await kube('cleanup');
