@@ -29,6 +29,7 @@ packages=(
   'ipvsadm /sbin/ipvsadm'
   'iptables /usr/sbin/iptables'
   'ipset /usr/sbin/ipset'
+  'strace /usr/bin/strace'
   'util-linux /usr/bin/flock'
 )
 
@@ -48,9 +49,9 @@ install_packages() {
     cat >&2 <<END
 setup: missing here: ${missing[*]}
 setup: this is not Debian, so install what brings them, then run this again:
-  Fedora, RHEL: dnf install gcc-c++ make python3 perl pkgconf libnl3-devel cmake ninja-build gtest-devel clang-tools-extra kmod iproute ipvsadm iptables ipset
-  Alpine:       apk add build-base python3 perl pkgconf libnl3-dev cmake ninja gtest-dev clang-extra-tools kmod iproute2 ipvsadm iptables ipset
-  Arch:         pacman -S base-devel python perl libnl cmake ninja gtest clang kmod iproute2 ipvsadm iptables ipset
+  Fedora, RHEL: dnf install gcc-c++ make python3 perl pkgconf libnl3-devel cmake ninja-build gtest-devel clang-tools-extra kmod iproute ipvsadm iptables ipset strace
+  Alpine:       apk add build-base python3 perl pkgconf libnl3-dev cmake ninja gtest-dev clang-extra-tools kmod iproute2 ipvsadm iptables ipset strace
+  Arch:         pacman -S base-devel python perl libnl cmake ninja gtest clang kmod iproute2 ipvsadm iptables ipset strace
 setup: user-mode-linux is Debian's; elsewhere the tests want a kernel with IPVS, and root.
 END
     exit 1

@@ -138,18 +138,18 @@ test('its connections go on at weight 0 while it leaves, and a second apply chan
 
 test('of UDP, and of TCP without connections, it goes with the first apply', async () => {
   await withNode(async (node) => {
-    await node.apply(programOf('10.1.0.5', '10.1.0.6'));
-    const { lines, draining } = await node.apply(programOf('10.1.0.6'));
+    await node.apply(programOf('10.1.0.5', '10.1.0.7'));
+    const { lines, draining } = await node.apply(programOf('10.1.0.5'));
     expect(lines).toEqual(
       expect.arrayContaining([
-        '- udp://172.30.0.10:80 10.1.0.5:8080',
-        '~ tcp://172.30.0.10:80 10.1.0.5:8080 weight 1 → 0 (drains)',
-        '- tcp://172.30.0.10:80 10.1.0.5:8080',
+        '- udp://172.30.0.10:80 10.1.0.7:8080',
+        '~ tcp://172.30.0.10:80 10.1.0.7:8080 weight 1 → 0 (drains)',
+        '- tcp://172.30.0.10:80 10.1.0.7:8080',
       ]),
     );
     expect(draining).toEqual([]);
-    expect([...destinations('-t'), ...destinations('-u')].join()).not.toContain('10.1.0.5');
-    expect((await node.apply(programOf('10.1.0.6'))).lines).toEqual([]);
+    expect([...destinations('-t'), ...destinations('-u')].join()).not.toContain('10.1.0.7');
+    expect((await node.apply(programOf('10.1.0.5'))).lines).toEqual([]);
   });
 });
 
