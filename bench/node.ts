@@ -19,6 +19,8 @@ interface Measured {
   readonly first: number;
   readonly again: number;
   readonly one: number;
+  /** `ipset save` alone. */
+  readonly sets: number;
   /** Longest time the event loop was held while nothing changed. */
   readonly held: number;
   /** Programs run. */
@@ -36,7 +38,8 @@ async function main(args: readonly string[]): Promise<void> {
     const { first, again, one, runs, changes, ...rest } = inNamespace(String(size));
     process.stdout.write(
       `${size} services x ${ENDPOINTS}: first apply ${first.toFixed(0)} ms (${changes} lines, ${runs.first} programs), ` +
-        `again ${again.toFixed(0)} ms (${runs.again} programs), a ${(first / again).toFixed(1)}th; ` +
+        `again ${again.toFixed(0)} ms (${runs.again} programs), 1/${(first / again).toFixed(1)} of that, ` +
+        `of which ipset save ${rest.sets.toFixed(0)} ms; ` +
         `one endpoint changed ${one.toFixed(0)} ms (${runs.one} programs); event loop held ${rest.held.toFixed(0)} ms; ` +
         `${rest.memory.toFixed(0)} MB\n`,
     );
@@ -74,6 +77,9 @@ async function measure(size: number): Promise<Measured> {
   for (let turn = 0; turn < TURNS; turn++) again.push(await took(program));
   const changed = again.find(({ report }) => report.lines.length > 0);
   if (changed !== undefined) throw new Error(`it changed: ${changed.report.lines.join('\n')}`);
+  const sets = await timed(() =>
+    execFileSync('ipset', ['save'], { maxBuffer: 2 ** 28, stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
   const loop = await held(() => node.apply(program));
   const one = [];
   for (let turn = 0; turn < TURNS; turn++)
@@ -84,6 +90,7 @@ async function measure(size: number): Promise<Measured> {
     first: first.time,
     again: median(again.map(({ time }) => time)),
     one: median(one.map(({ time }) => time)),
+    sets,
     held: loop.longest,
     runs: {
       first: first.report.runs,

@@ -54,8 +54,14 @@ function requestsOf(line: string): string[] {
   return [...names, ...[option, file].flatMap((name) => name ?? []), ...renamed];
 }
 
-function programOf(line: string): string | undefined {
-  return /execve\([^[]+\[(.*?)\].* = 0$/.exec(line)?.[1]?.replaceAll(/[",]/g, '');
+/** What each process became; one tries several folders, and its result may stand in a line of its own. */
+function programsOf(lines: readonly string[]): string[] {
+  const programs = new Map<string, string>();
+  for (const line of lines) {
+    const [, pid = '', args] = /^(\d+) +execve\([^[]+\[(.*?)\]/.exec(line) ?? [];
+    if (args !== undefined) programs.set(pid, args.replaceAll(/[",]/g, ''));
+  }
+  return [...programs.values()].sort();
 }
 
 test('the second apply starts two programs that read, and asks the kernel for six dumps and nothing else', () => {
@@ -88,10 +94,7 @@ test('the second apply starts two programs that read, and asks the kernel for si
         expect.stringContaining('/proc/sys/net/ipv4/vs/') as unknown,
       ]),
     );
-    expect(second.flatMap((line) => programOf(line) ?? []).sort()).toEqual([
-      'ipset save',
-      'iptables-legacy-save',
-    ]);
+    expect(programsOf(second)).toEqual(['ipset save', 'iptables-legacy-save']);
     expect(second.flatMap(requestsOf).sort()).toEqual([
       'IPSET_CMD_PROTOCOL',
       'IPSET_CMD_SAVE',
