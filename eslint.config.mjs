@@ -160,6 +160,7 @@ export default defineConfig(
       '../*',
       '!../address',
       '!../errors',
+      '!../id',
       '!../settings',
       '!../kube',
       '!../kube/*',

@@ -1,8 +1,9 @@
 /**
- * Services over iptables, for nodes without IPVS and for comparing the two: a service map as the rules that kube-proxy's
- * iptables mode writes for it. Touches no kernel.
+ * Services over iptables, for nodes without IPVS and for comparing the two: a service map, or virtual servers, as the rules
+ * that kube-proxy's iptables mode writes for it. Touches no kernel.
  *
  * @packageDocumentation
  */
 export { iptablesProgram } from './iptables/program';
+export { fromServers } from './iptables/servers';
 export type * from './iptables/types';

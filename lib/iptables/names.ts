@@ -1,7 +1,8 @@
 // How chains are called, and numbers as they stand in rules.
 import { hash } from 'node:crypto';
-import { joinHostPort } from '../address';
+import { ADDRESS_BYTES, formatAddress, joinHostPort } from '../address';
 import { InvalidInput, show } from '../errors';
+import type { Family } from '../model';
 
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 /** The hash takes 16 and `-SVC-` five of the 28 characters that a chain's name may have. */
@@ -36,6 +37,14 @@ export function endpointDigest(
 /** A share of what is left, as rules say it. */
 export function probability(part: number, whole: number): string {
   return (part / whole).toFixed(10);
+}
+
+/** That many leading bits, as an address. */
+export function netmask(prefix: number, family: Family): string {
+  const bytes = new Uint8Array(ADDRESS_BYTES);
+  for (let bit = 0; bit < prefix; bit++)
+    bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (0x80 >> (bit & 7));
+  return formatAddress(bytes, 0, family);
 }
 
 /** Checks what the names of all chains begin with. Throws InvalidInput. */

@@ -23,8 +23,8 @@ export interface Settings {
   readonly nfacct: boolean;
   readonly largeCluster: boolean | undefined;
   readonly prefix: string;
-  /** Endpoints get a share by weight; weight 0 gets nothing. */
-  readonly weighted: boolean;
+  /** Endpoints get a share by weight, whatever port they are of; weight 0 gets nothing. */
+  readonly weights: boolean;
   readonly nodeAddress: string | undefined;
   /** Where node ports are open; undefined: everywhere. */
   readonly nodePorts: readonly string[] | undefined;
@@ -38,14 +38,17 @@ const SHARED = [
   'randomFully',
   'families',
 ];
-const OWN = ['localhostNodePorts', 'conntrackLiberal', 'nfacct', 'largeCluster', 'prefix'];
+const OWN = [
+  'localhostNodePorts',
+  'conntrackLiberal',
+  'nfacct',
+  'largeCluster',
+  'prefix',
+  'weights',
+];
 
 /** Checks node and options. Throws InvalidInput. */
-export function toSettings(
-  view: NodeView,
-  given: IptablesProgramOptions,
-  weighted = false,
-): readonly Settings[] {
+export function toSettings(view: NodeView, given: IptablesProgramOptions): readonly Settings[] {
   const options = toRecord(given);
   if (options === undefined) throw new InvalidInput(`options: ${show(given)} is not an object`);
   onlyNames('iptables program', options, [...SHARED, ...OWN]);
@@ -71,7 +74,7 @@ export function toSettings(
     nfacct: flag('nfacct', false),
     largeCluster: options['largeCluster'] === undefined ? undefined : flag('largeCluster', false),
     prefix: toPrefix(options['prefix'] ?? 'KUBE'),
-    weighted,
+    weights: flag('weights', false),
     nodeAddress: node.primary[family],
     nodePorts: openOn(view, node, family, localhostNodePorts),
   }));

@@ -1,9 +1,9 @@
 // One service port: what it has in the chains of all, and its own chains. Nothing of it depends on any other port.
 import { joinHostPort } from '../address';
-import { InvalidInput, show } from '../errors';
 import { contains, parseCidr } from '../kube/cidr';
 import type { Endpoint, Frontend, ServicePort } from '../kube/types';
-import { endpointDigest, portDigest, probability } from './names';
+import { checkPort } from './check';
+import { endpointDigest, netmask, portDigest, probability } from './names';
 import type { Settings } from './options';
 
 /** Rules as lines, each ended. */
@@ -20,16 +20,9 @@ export interface Part {
   readonly chains: ReadonlyMap<string, string>;
 }
 
-// What may stand between the quotes of a comment.
-const SAFE = /^[-\w./:[\]]+$/;
-
-/** Writes the rules of a port. */
+/** Writes the rules of a port. Throws InvalidInput for one that cannot be written. */
 export function partOf(port: ServicePort, settings: Settings, large: boolean): Part {
-  if (!SAFE.test(port.name)) {
-    throw new InvalidInput(
-      `map: ${show(port.name)} cannot stand in a rule: use what serviceMap() gave`,
-    );
-  }
+  checkPort(port);
   return new PartWriter(port, settings, large).write();
 }
 
@@ -57,6 +50,10 @@ class PartWriter {
   readonly #hash: string;
   readonly #only: string;
   readonly #masq: string;
+  /** Weights are shares. */
+  readonly #weights: boolean;
+  /** Some endpoint takes new connections. */
+  readonly #anywhere: boolean;
   readonly #endpoints = new Map<string, string>();
 
   constructor(
@@ -69,6 +66,10 @@ class PartWriter {
     this.#hash = portDigest(name, protocol);
     this.#only = `-m ${protocol} -p ${protocol}`;
     this.#masq = `-j ${settings.prefix}-MARK-MASQ`;
+    this.#weights = settings.weights || port.server === true;
+    this.#anywhere =
+      port.endpoints.anywhere &&
+      !(this.#weights && reachable(port).every(({ weight }) => weight === 0));
   }
 
   write(): Part {
@@ -78,7 +79,7 @@ class PartWriter {
     // Barred to all but some: an empty list admits nobody.
     const guarded = balanced.filter(({ sourceRanges }) => sourceRanges !== undefined);
     for (const frontend of frontends) this.#frontend(frontend);
-    if (endpoints.anywhere) {
+    if (this.#anywhere) {
       if (external[0] !== undefined) this.#externalChain(external[0]);
       if (guarded.length > 0) this.#firewallChain(guarded);
       const inside = frontends.find(({ kind }) => kind === 'clusterIP');
@@ -88,6 +89,9 @@ class PartWriter {
         inside?.policy === 'cluster' ? inside : undefined,
       );
       this.#policyChain('SVL', endpoints.local, inside?.policy === 'local' ? inside : undefined);
+    }
+    // A server's drained destinations stay to be seen.
+    if (this.#anywhere || this.port.server === true) {
       for (const endpoint of reachable(this.port)) this.#endpointChain(endpoint);
     }
     if (healthCheckNodePort !== undefined) {
@@ -100,17 +104,22 @@ class PartWriter {
   #frontend(frontend: Frontend): void {
     const { prefix } = this.settings;
     const { kind, policy } = frontend;
-    const { anywhere, local } = this.port.endpoints;
-    const usable = anywhere && (policy === 'cluster' || (local ?? []).length > 0);
+    const usable = this.#anywhere && (policy === 'cluster' || this.#hasLocal());
     const match = this.#to(frontend);
     if (kind === 'clusterIP') {
       if (usable) {
         const chain = this.#chain(policy === 'local' ? 'SVL' : 'SVC');
         this.portals += `-A ${prefix}-SERVICES ${this.#said('cluster IP')} ${match} -j ${chain}\n`;
-      } else this.services += `-A ${prefix}-SERVICES ${this.#refusal(match)}\n`;
+      } else {
+        this.services += `-A ${prefix}-SERVICES ${this.#refusal(match)}\n`;
+        // The address of a server may be the node's own: what comes for it from outside passes INPUT.
+        if (this.port.server === true) {
+          this.external += `-A ${prefix}-EXTERNAL-SERVICES ${this.#refusal(match)}\n`;
+        }
+      }
       return;
     }
-    if (anywhere) this.#wayIn(frontend, match);
+    if (this.#anywhere) this.#wayIn(frontend, match);
     if (!usable) this.external += `-A ${prefix}-EXTERNAL-SERVICES ${this.#refusal(match)}\n`;
   }
 
@@ -135,9 +144,14 @@ class PartWriter {
     }
   }
 
+  #hasLocal(): boolean {
+    const { local = [] } = this.port.endpoints;
+    return this.#weights ? local.some(({ weight }) => weight !== 0) : local.length > 0;
+  }
+
   // A drop where another node may have an endpoint: whoever balances the load may try that.
   #refusal(match: string): string {
-    return this.port.endpoints.anywhere
+    return this.#anywhere
       ? `${this.#said('has no local endpoints')} ${match} -j DROP`
       : `${this.#said('has no endpoints')} ${match} -j REJECT`;
   }
@@ -162,7 +176,7 @@ class PartWriter {
     }
     rules += `${rule} ${comment(`masquerade LOCAL traffic for ${this.#name} ${to}`)} ${own} -j ${prefix}-MARK-MASQ\n`;
     rules += `${rule} ${comment(`route LOCAL traffic for ${this.#name} ${to}`)} ${own} -j ${svc}\n`;
-    if ((this.port.endpoints.local ?? []).length > 0) rules += `${rule} -j ${this.#chain('SVL')}\n`;
+    if (this.#hasLocal()) rules += `${rule} -j ${this.#chain('SVL')}\n`;
     this.chains.set(chain, rules);
   }
 
@@ -201,24 +215,22 @@ class PartWriter {
   }
 
   #dispatch(chain: string, endpoints: readonly Endpoint[]): string {
-    const { affinity } = this.port;
+    const shares = endpoints.map(({ weight = 1 }) => (this.#weights ? weight : 1));
     let rules = '';
-    if (affinity !== undefined) {
-      for (const endpoint of endpoints) {
+    if (this.port.affinity !== undefined) {
+      const { timeout } = this.port.affinity;
+      endpoints.forEach((endpoint, i) => {
+        if (shares[i] === 0) return;
         const target = this.#endpoint(endpoint);
-        rules += `-A ${chain} ${this.#leadsTo(endpoint)}-m recent --name ${target} --rcheck --seconds ${affinity.timeout} --reap -j ${target}\n`;
-      }
+        rules += `-A ${chain} ${this.#leadsTo(endpoint)}-m recent --name ${target} --rcheck --seconds ${timeout} --reap${this.#mask()} -j ${target}\n`;
+      });
     }
-    const { weighted } = this.settings;
-    const shares = endpoints.map(({ weight = 1 }) => (weighted ? weight : 1));
     let rest = shares.reduce((sum, share) => sum + share, 0);
     endpoints.forEach((endpoint, i) => {
       const share = shares[i] ?? 0;
-      const last = share === rest;
-      if (share > 0) {
-        const chance = `-m statistic --mode random --probability ${probability(share, rest)} `;
-        rules += `-A ${chain} ${this.#leadsTo(endpoint)}${last ? '' : chance}-j ${this.#endpoint(endpoint)}\n`;
-      }
+      if (share === 0) return;
+      const chance = `-m statistic --mode random --probability ${probability(share, rest)} `;
+      rules += `-A ${chain} ${this.#leadsTo(endpoint)}${share === rest ? '' : chance}-j ${this.#endpoint(endpoint)}\n`;
       rest -= share;
     });
     return rules;
@@ -227,12 +239,19 @@ class PartWriter {
   #endpointChain(endpoint: Endpoint): void {
     const chain = this.#endpoint(endpoint);
     const said = this.large ? '' : `${this.#said()} `;
-    const stamp = this.port.affinity === undefined ? '' : `-m recent --name ${chain} --set `;
+    const stamp =
+      this.port.affinity === undefined ? '' : `-m recent --name ${chain} --set${this.#mask()} `;
     this.chains.set(
       chain,
       `-A ${chain} ${said}-s ${endpoint.address} ${this.#masq}\n` +
         `-A ${chain} ${said}${stamp}${this.#only} -j DNAT --to-destination ${textOf(endpoint)}\n`,
     );
+  }
+
+  // Who counts as one client: those that share leading bits.
+  #mask(): string {
+    const prefix = this.port.affinity?.prefix;
+    return prefix === undefined ? '' : ` --mask ${netmask(prefix, this.port.family)}`;
   }
 
   #chain(kind: 'SVC' | 'SVL' | 'EXT' | 'FW'): string {

@@ -27,8 +27,26 @@ export interface IptablesProgramOptions {
   readonly nfacct?: boolean;
   /** Leave comments of endpoints out. @defaultValue from 1001 endpoints in a family on */
   readonly largeCluster?: boolean;
-  /** What the names of chains begin with. @defaultValue `'KUBE'` */
+  /**
+   * What the names of chains begin with: up to 7 capital letters and digits, as a chain's name may have 28 characters. One
+   * other than kube-proxy's lets a program live beside it; give it a `masqueradeBit` of its own too.
+   * @defaultValue `'KUBE'`
+   */
   readonly prefix?: string;
+  /**
+   * Weights of endpoints (annotation `ipvs/weights`) are their shares of new connections; 0 gets none. Those of virtual
+   * servers (`fromServers`) always are. @defaultValue `false`: equal shares, as kube-proxy gives
+   */
+  readonly weights?: boolean;
+}
+
+/** How to see virtual servers as a service map. @public */
+export interface FromServersOptions {
+  /**
+   * What becomes of a server that asks for more than rules can do, where they can come near to it: `'refuse'` leaves it
+   * out, `'approximate'` writes what comes nearest. Both report it. @defaultValue `'refuse'`
+   */
+  readonly unsupported?: 'refuse' | 'approximate';
 }
 
 /** A rule of a built-in chain that leads to one of ours. It goes first in that chain, once. @public */

@@ -74,7 +74,7 @@ export interface Endpoint {
   readonly port: number;
   /** On this node. */
   readonly local: boolean;
-  /** By annotation `ipvs/weights`. @defaultValue `1` */
+  /** By annotation `ipvs/weights`, or that of a virtual server's destination. @defaultValue `1` */
   readonly weight?: number;
 }
 
@@ -104,7 +104,10 @@ export interface IpvsSettings {
  * @public
  */
 export interface ServicePort {
-  /** `namespace/name`, with `:port` where the port has a name. Safe in a restore line. */
+  /**
+   * `namespace/name`, with `:port` where the port has a name; the id of a virtual server, such as `tcp://10.0.0.1:80`. Safe
+   * in a restore line.
+   */
   readonly name: string;
   readonly protocol: Protocol;
   readonly family: Family;
@@ -112,13 +115,21 @@ export interface ServicePort {
   readonly service: string;
   /** Cluster IP first, then external, load-balancer and node port. */
   readonly frontends: readonly Frontend[];
-  /** Session affinity by client address, in seconds. */
-  readonly affinity?: { readonly timeout: number };
+  /**
+   * Session affinity by client address, in seconds. Clients that share `prefix` leading bits count as one; absent: every
+   * client apart, as always with Kubernetes.
+   */
+  readonly affinity?: { readonly timeout: number; readonly prefix?: number };
   /** Some way in is from outside, and leads to endpoints of this node alone. */
   readonly externalLocal: boolean;
   readonly healthCheckNodePort?: number;
   readonly endpoints: EndpointLists;
   readonly settings: IpvsSettings;
+  /**
+   * Made of a virtual server, see `fromServers` of `ipvs/iptables`: weights are shares, and it may have an address of the
+   * node's own. @defaultValue `false`
+   */
+  readonly server?: boolean;
 }
 
 /** What a load balancer asks a node for: whether it has endpoints of a service. @public */
