@@ -1,11 +1,11 @@
 // The chains that are always there: what all ports put into them, what ends them, and the way into them.
 import type { Settings } from './options';
-import { comment, type Part } from './part';
+import { comment, type Head } from './part';
 import type { IptablesJump } from './types';
 
 /** A chain of all: rules of every port, then its own. */
 export interface Top {
-  readonly which: Exclude<keyof Part, 'chains'> | undefined;
+  readonly which: keyof Head | undefined;
   readonly tail: string;
 }
 

@@ -2,12 +2,11 @@
 import { joinHostPort } from '../address';
 import { contains, parseCidr } from '../kube/cidr';
 import type { Endpoint, Frontend, ServicePort } from '../kube/types';
-import { checkPort } from './check';
 import { endpointDigest, netmask, portDigest, probability } from './names';
 import type { Settings } from './options';
 
-/** Rules as lines, each ended. */
-export interface Part {
+/** What a port has in the chains of all: rules as lines, each ended. */
+export interface Head {
   /** In filter. */
   readonly services: string;
   readonly external: string;
@@ -16,26 +15,47 @@ export interface Part {
   /** In nat. */
   readonly portals: string;
   readonly nodePorts: string;
-  /** Its own chains, all in nat. */
-  readonly chains: ReadonlyMap<string, string>;
 }
 
-/** Writes the rules of a port. Throws InvalidInput for one that cannot be written. */
+/** A chain of one port, in nat. */
+export interface Chain {
+  readonly name: string;
+  readonly rules: string;
+}
+
+export interface Part {
+  readonly head: Head;
+  readonly chains: readonly Chain[];
+}
+
+/** Writes the rules of a port that `checkPort` let pass. */
 export function partOf(port: ServicePort, settings: Settings, large: boolean): Part {
-  checkPort(port);
   return new PartWriter(port, settings, large).write();
 }
 
-/** Endpoints that a port leads to on any way, each once. */
-export function reachable({ endpoints }: ServicePort): readonly Endpoint[] {
-  const { cluster, local } = endpoints;
-  if (local === undefined || cluster === undefined) return cluster ?? local ?? [];
-  const known = new Set(cluster.map(textOf));
-  return [...cluster, ...local.filter((each) => !known.has(textOf(each)))];
+/** How many endpoints a port leads to on any way, each once. */
+export function countOf({ endpoints }: ServicePort): number {
+  const { cluster = [], local = [] } = endpoints;
+  if (cluster.length === 0 || local.length === 0) return cluster.length + local.length;
+  return new Set([...cluster, ...local].map(({ address, port }) => joinHostPort(address, port)))
+    .size;
 }
 
-function textOf({ address, port }: Endpoint): string {
-  return joinHostPort(address, port);
+// Those of the second list that are in the first are the very same.
+function union(cluster: readonly Lead[], local: readonly Lead[]): readonly Lead[] {
+  if (local.length === 0) return cluster;
+  const known = new Set(cluster);
+  return [...cluster, ...local.filter((lead) => !known.has(lead))];
+}
+
+/** An endpoint and the chain that leads there. */
+interface Lead {
+  readonly address: string;
+  /** Address and port. */
+  readonly text: string;
+  readonly chain: string;
+  /** Of new connections. */
+  readonly share: number;
 }
 
 class PartWriter {
@@ -45,35 +65,44 @@ class PartWriter {
   firewall = '';
   portals = '';
   nodePorts = '';
-  readonly chains = new Map<string, string>();
+  readonly chains: Chain[] = [];
   readonly #name: string;
   readonly #hash: string;
   readonly #only: string;
   readonly #masq: string;
-  /** Weights are shares. */
-  readonly #weights: boolean;
+  readonly #cluster: readonly Lead[];
+  readonly #local: readonly Lead[];
+  /** All that a way leads to, each once. */
+  readonly #leads: readonly Lead[];
   /** Some endpoint takes new connections. */
   readonly #anywhere: boolean;
-  readonly #endpoints = new Map<string, string>();
+  /** What rules say of the port, bare. */
+  readonly #said: string;
+  /** The same, to be followed by more and a closing quote. */
+  readonly #saying: string;
 
   constructor(
     readonly port: ServicePort,
     readonly settings: Settings,
     readonly large: boolean,
   ) {
-    const { name, protocol } = port;
+    const { name, protocol, endpoints } = port;
     this.#name = name;
     this.#hash = portDigest(name, protocol);
     this.#only = `-m ${protocol} -p ${protocol}`;
     this.#masq = `-j ${settings.prefix}-MARK-MASQ`;
-    this.#weights = settings.weights || port.server === true;
+    this.#said = `-m comment --comment ${name}`;
+    this.#saying = `-m comment --comment "${name} `;
+    this.#cluster = (endpoints.cluster ?? []).map((each) => this.#lead(each));
+    this.#local = this.#localLeads();
+    this.#leads = union(this.#cluster, this.#local);
     this.#anywhere =
-      port.endpoints.anywhere &&
-      !(this.#weights && reachable(port).every(({ weight }) => weight === 0));
+      endpoints.anywhere &&
+      (this.#leads.length === 0 || this.#leads.some(({ share }) => share > 0));
   }
 
   write(): Part {
-    const { frontends, endpoints, healthCheckNodePort } = this.port;
+    const { frontends, healthCheckNodePort } = this.port;
     const external = frontends.filter(({ kind }) => kind !== 'clusterIP');
     const balanced = external.filter(({ kind }) => kind === 'loadBalancer');
     // Barred to all but some: an empty list admits nobody.
@@ -83,22 +112,18 @@ class PartWriter {
       if (external[0] !== undefined) this.#externalChain(external[0]);
       if (guarded.length > 0) this.#firewallChain(guarded);
       const inside = frontends.find(({ kind }) => kind === 'clusterIP');
-      this.#policyChain(
-        'SVC',
-        endpoints.cluster,
-        inside?.policy === 'cluster' ? inside : undefined,
-      );
-      this.#policyChain('SVL', endpoints.local, inside?.policy === 'local' ? inside : undefined);
+      this.#policyChain('SVC', this.#cluster, inside?.policy === 'cluster' ? inside : undefined);
+      this.#policyChain('SVL', this.#local, inside?.policy === 'local' ? inside : undefined);
     }
     // A server's drained destinations stay to be seen.
     if (this.#anywhere || this.port.server === true) {
-      for (const endpoint of reachable(this.port)) this.#endpointChain(endpoint);
+      for (const lead of this.#leads) this.#endpointChain(lead);
     }
     if (healthCheckNodePort !== undefined) {
-      this.health += `-A ${this.settings.prefix}-NODEPORTS ${this.#said('health check node port')} -m tcp -p tcp --dport ${healthCheckNodePort} -j ACCEPT\n`;
+      this.health += `-A ${this.settings.prefix}-NODEPORTS ${this.#saysOf('health check node port')} -m tcp -p tcp --dport ${healthCheckNodePort} -j ACCEPT\n`;
     }
     const { services, external: outside, health, firewall, portals, nodePorts, chains } = this;
-    return { services, external: outside, health, firewall, portals, nodePorts, chains };
+    return { head: { services, external: outside, health, firewall, portals, nodePorts }, chains };
   }
 
   #frontend(frontend: Frontend): void {
@@ -109,7 +134,7 @@ class PartWriter {
     if (kind === 'clusterIP') {
       if (usable) {
         const chain = this.#chain(policy === 'local' ? 'SVL' : 'SVC');
-        this.portals += `-A ${prefix}-SERVICES ${this.#said('cluster IP')} ${match} -j ${chain}\n`;
+        this.portals += `-A ${prefix}-SERVICES ${this.#saysOf('cluster IP')} ${match} -j ${chain}\n`;
       } else {
         this.services += `-A ${prefix}-SERVICES ${this.#refusal(match)}\n`;
         // The address of a server may be the node's own: what comes for it from outside passes INPUT.
@@ -127,9 +152,9 @@ class PartWriter {
     const { prefix, localhostNodePorts, nfacct } = this.settings;
     const chain = this.#chain('EXT');
     if (frontend.kind === 'externalIP') {
-      this.portals += `-A ${prefix}-SERVICES ${this.#said('external IP')} ${match} -j ${chain}\n`;
+      this.portals += `-A ${prefix}-SERVICES ${this.#saysOf('external IP')} ${match} -j ${chain}\n`;
     } else if (frontend.kind === 'nodePort') {
-      const rule = `-A ${prefix}-NODEPORTS ${this.#said()} ${this.#only} --dport ${frontend.port}`;
+      const rule = `-A ${prefix}-NODEPORTS ${this.#said} ${this.#only} --dport ${frontend.port}`;
       if (localhostNodePorts && nfacct) {
         this.nodePorts += `${rule} -d 127.0.0.0/8 -m nfacct --nfacct-name localhost_nps_accepted_pkts -j ${chain}\n`;
       }
@@ -137,23 +162,22 @@ class PartWriter {
     } else {
       const guard = this.#chain('FW');
       const guarded = frontend.sourceRanges !== undefined;
-      this.portals += `-A ${prefix}-SERVICES ${this.#said('loadbalancer IP')} ${match} -j ${guarded ? guard : chain}\n`;
+      this.portals += `-A ${prefix}-SERVICES ${this.#saysOf('loadbalancer IP')} ${match} -j ${guarded ? guard : chain}\n`;
       if (guarded) {
-        this.firewall += `-A ${prefix}-PROXY-FIREWALL ${this.#said(`traffic not accepted by ${guard}`)} ${match} -j DROP\n`;
+        this.firewall += `-A ${prefix}-PROXY-FIREWALL ${this.#saysOf(`traffic not accepted by ${guard}`)} ${match} -j DROP\n`;
       }
     }
   }
 
   #hasLocal(): boolean {
-    const { local = [] } = this.port.endpoints;
-    return this.#weights ? local.some(({ weight }) => weight !== 0) : local.length > 0;
+    return this.#local.some(({ share }) => share > 0);
   }
 
   // A drop where another node may have an endpoint: whoever balances the load may try that.
   #refusal(match: string): string {
     return this.#anywhere
-      ? `${this.#said('has no local endpoints')} ${match} -j DROP`
-      : `${this.#said('has no endpoints')} ${match} -j REJECT`;
+      ? `${this.#saysOf('has no local endpoints')} ${match} -j DROP`
+      : `${this.#saysOf('has no endpoints')} ${match} -j REJECT`;
   }
 
   #externalChain({ policy }: Frontend): void {
@@ -163,7 +187,7 @@ class PartWriter {
     const svc = this.#chain('SVC');
     const to = 'external destinations';
     if (policy === 'cluster') {
-      this.chains.set(
+      this.#add(
         chain,
         `${rule} ${comment(`masquerade traffic for ${this.#name} ${to}`)} ${this.#masq}\n${rule} -j ${svc}\n`,
       );
@@ -177,13 +201,13 @@ class PartWriter {
     rules += `${rule} ${comment(`masquerade LOCAL traffic for ${this.#name} ${to}`)} ${own} -j ${prefix}-MARK-MASQ\n`;
     rules += `${rule} ${comment(`route LOCAL traffic for ${this.#name} ${to}`)} ${own} -j ${svc}\n`;
     if (this.#hasLocal()) rules += `${rule} -j ${this.#chain('SVL')}\n`;
-    this.chains.set(chain, rules);
+    this.#add(chain, rules);
   }
 
   #firewallChain(guarded: readonly Frontend[]): void {
     const { prefix, nodeAddress } = this.settings;
     const chain = this.#chain('FW');
-    const rule = `-A ${chain} ${this.#said('loadbalancer IP')}`;
+    const rule = `-A ${chain} ${this.#saysOf('loadbalancer IP')}`;
     const admit = (source: string): string => `${rule} -s ${source} -j ${this.#chain('EXT')}\n`;
     const ranges = guarded[0]?.sourceRanges ?? [];
     const own = ranges.some((range) => {
@@ -193,59 +217,61 @@ class PartWriter {
     // The node may reach the address from that very address.
     const vips = own ? guarded.map(({ address }) => admit(address)).join('') : '';
     const last = `-A ${chain} ${comment(`other traffic to ${this.#name} will be dropped by ${prefix}-PROXY-FIREWALL`)}\n`;
-    this.chains.set(chain, ranges.map(admit).join('') + vips + last);
+    this.#add(chain, ranges.map(admit).join('') + vips + last);
   }
 
-  #policyChain(
-    kind: 'SVC' | 'SVL',
-    endpoints: readonly Endpoint[] | undefined,
-    inside: Frontend | undefined,
-  ): void {
-    if (endpoints === undefined || endpoints.length === 0) return;
+  #policyChain(kind: 'SVC' | 'SVL', leads: readonly Lead[], inside: Frontend | undefined): void {
+    if (leads.length === 0) return;
     const chain = this.#chain(kind);
     const head = inside === undefined ? '' : this.#insideMasquerade(chain, inside);
-    this.chains.set(chain, head + this.#dispatch(chain, endpoints));
+    this.#add(chain, head + this.#dispatch(chain, leads));
   }
 
   #insideMasquerade(chain: string, inside: Frontend): string {
     const { masqueradeAll, detect } = this.settings;
-    const rule = `-A ${chain} ${this.#said('cluster IP')} ${this.#to(inside)}`;
+    const rule = `-A ${chain} ${this.#saysOf('cluster IP')} ${this.#to(inside)}`;
     if (masqueradeAll) return `${rule} ${this.#masq}\n`;
     return detect === undefined ? '' : `${rule} ${detect.notLocal} ${this.#masq}\n`;
   }
 
-  #dispatch(chain: string, endpoints: readonly Endpoint[]): string {
-    const shares = endpoints.map(({ weight = 1 }) => (this.#weights ? weight : 1));
+  #dispatch(chain: string, leads: readonly Lead[]): string {
+    const { affinity } = this.port;
+    const begin = `-A ${chain} `;
     let rules = '';
-    if (this.port.affinity !== undefined) {
-      const { timeout } = this.port.affinity;
-      endpoints.forEach((endpoint, i) => {
-        if (shares[i] === 0) return;
-        const target = this.#endpoint(endpoint);
-        rules += `-A ${chain} ${this.#leadsTo(endpoint)}-m recent --name ${target} --rcheck --seconds ${timeout} --reap${this.#mask()} -j ${target}\n`;
-      });
+    if (affinity !== undefined) {
+      const within = ` --rcheck --seconds ${affinity.timeout} --reap${this.#mask()} -j `;
+      for (const lead of leads) {
+        if (lead.share === 0) continue;
+        rules += `${begin}${this.#leadsTo(lead)}-m recent --name ${lead.chain}${within}${lead.chain}\n`;
+      }
     }
-    let rest = shares.reduce((sum, share) => sum + share, 0);
-    endpoints.forEach((endpoint, i) => {
-      const share = shares[i] ?? 0;
-      if (share === 0) return;
-      const chance = `-m statistic --mode random --probability ${probability(share, rest)} `;
-      rules += `-A ${chain} ${this.#leadsTo(endpoint)}${share === rest ? '' : chance}-j ${this.#endpoint(endpoint)}\n`;
+    let rest = 0;
+    for (const { share } of leads) rest += share;
+    for (const lead of leads) {
+      const { share } = lead;
+      if (share === 0) continue;
+      const chance =
+        share === rest
+          ? ''
+          : `-m statistic --mode random --probability ${probability(share, rest)} `;
+      rules += `${begin}${this.#leadsTo(lead)}${chance}-j ${lead.chain}\n`;
       rest -= share;
-    });
+    }
     return rules;
   }
 
-  #endpointChain(endpoint: Endpoint): void {
-    const chain = this.#endpoint(endpoint);
-    const said = this.large ? '' : `${this.#said()} `;
+  #endpointChain({ chain, address, text }: Lead): void {
+    const begin = this.large ? `-A ${chain} ` : `-A ${chain} ${this.#said} `;
     const stamp =
       this.port.affinity === undefined ? '' : `-m recent --name ${chain} --set${this.#mask()} `;
-    this.chains.set(
+    this.#add(
       chain,
-      `-A ${chain} ${said}-s ${endpoint.address} ${this.#masq}\n` +
-        `-A ${chain} ${said}${stamp}${this.#only} -j DNAT --to-destination ${textOf(endpoint)}\n`,
+      `${begin}-s ${address} ${this.#masq}\n${begin}${stamp}${this.#only} -j DNAT --to-destination ${text}\n`,
     );
+  }
+
+  #add(name: string, rules: string): void {
+    this.chains.push({ name, rules });
   }
 
   // Who counts as one client: those that share leading bits.
@@ -258,16 +284,24 @@ class PartWriter {
     return `${this.settings.prefix}-${kind}-${this.#hash}`;
   }
 
-  #endpoint(endpoint: Endpoint): string {
-    const text = textOf(endpoint);
-    let chain = this.#endpoints.get(text);
-    if (chain === undefined) {
-      const { name, protocol } = this.port;
-      const { address, port } = endpoint;
-      chain = `${this.settings.prefix}-SEP-${endpointDigest(name, protocol, address, port)}`;
-      this.#endpoints.set(text, chain);
-    }
-    return chain;
+  #lead({ address, port, weight = 1 }: Endpoint): Lead {
+    const { name, protocol, server } = this.port;
+    const text = joinHostPort(address, port);
+    return {
+      address,
+      text,
+      chain: `${this.settings.prefix}-SEP-${endpointDigest(name, protocol, text)}`,
+      share: this.settings.weights || server === true ? weight : 1,
+    };
+  }
+
+  #localLeads(): readonly Lead[] {
+    const { local = [] } = this.port.endpoints;
+    if (local.length === 0) return [];
+    const known = new Map(this.#cluster.map((lead) => [lead.text, lead]));
+    return local.map(
+      (each) => known.get(joinHostPort(each.address, each.port)) ?? this.#lead(each),
+    );
   }
 
   #to({ kind, address, port }: Frontend): string {
@@ -276,12 +310,12 @@ class PartWriter {
       : `${this.#only} -d ${address} --dport ${port}`;
   }
 
-  #said(what = ''): string {
-    return comment(what === '' ? this.#name : `${this.#name} ${what}`);
+  #saysOf(what: string): string {
+    return `${this.#saying}${what}"`;
   }
 
-  #leadsTo(endpoint: Endpoint): string {
-    return this.large ? '' : `${this.#said(`-> ${textOf(endpoint)}`)} `;
+  #leadsTo({ text }: Lead): string {
+    return this.large ? '' : `${this.#saying}-> ${text}" `;
   }
 }
 

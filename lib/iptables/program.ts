@@ -1,18 +1,23 @@
 // A service map in, the rules one node needs in iptables mode out; and of a changed map, what changed.
 import { InvalidInput, show } from '../errors';
-import { compareText, toRecord } from '../kube/read';
+import { toRecord } from '../kube/read';
 import type { NodeView, ServiceMap, ServicePort } from '../kube/types';
 import type { Family } from '../model';
-import { jumpsOf, tops } from './fixed';
-import { routesLocalnet, toSettings, type Settings } from './options';
-import { partOf, reachable, type Part } from './part';
-import type { IptablesJump, IptablesProgram, IptablesProgramOptions } from './types';
-
-const LARGE = 1000;
+import { familyRules, type FamilyRules } from './family';
+import { jumpsOf } from './fixed';
+import { routesLocalnet, toSettings } from './options';
+import type {
+  IptablesJump,
+  IptablesProgram,
+  IptablesProgramOptions,
+  IptablesUpdate,
+} from './types';
+import { updateOf } from './update';
 
 /**
  * What a node needs to serve the map by iptables: chain for chain and rule for rule what kube-proxy writes. Pure. Throws
- * IpvsError `ERR_IPVS_INVALID` for a node or options that make no sense.
+ * IpvsError `ERR_IPVS_INVALID` for a node or options that make no sense, and for a map that neither `serviceMap` nor
+ * `fromServers` gave and that rules cannot carry.
  * @public
  */
 export function iptablesProgram(
@@ -20,112 +25,85 @@ export function iptablesProgram(
   node: NodeView,
   options: IptablesProgramOptions = {},
 ): IptablesProgram {
-  if (!Array.isArray(toRecord(map)?.['ports'])) {
-    throw new InvalidInput(`map: ${show(map)} is no service map: use what serviceMap() gave`);
-  }
-  return new Program(map, toSettings(node, options));
+  const settings = toSettings(node, options);
+  const ports = toPorts(map);
+  const families = settings.map((each) => familyRules(ports, each));
+  return new Program(map.problems, families, { node, options });
 }
 
-class Program implements IptablesProgram {
-  readonly problems: readonly string[];
-  readonly routeLocalnet: boolean;
-  readonly jumps: Readonly<Partial<Record<Family, readonly IptablesJump[]>>>;
-  readonly #families: readonly FamilyRules[];
-  #rules: Readonly<Partial<Record<Family, string>>> | undefined;
+function toPorts(map: ServiceMap): readonly ServicePort[] {
+  const ports = toRecord(map)?.['ports'];
+  if (Array.isArray(ports)) return map.ports;
+  throw new InvalidInput(
+    `map: ${show(map)} is no service map: use what serviceMap() or fromServers() gave`,
+  );
+}
 
-  constructor(map: ServiceMap, settings: readonly Settings[]) {
-    this.problems = map.problems;
+/** What a program was asked for. */
+interface Asked {
+  readonly node: NodeView;
+  readonly options: IptablesProgramOptions;
+}
+
+type ByFamily<T> = Readonly<Partial<Record<Family, T>>>;
+
+class Program implements IptablesProgram {
+  readonly routeLocalnet: boolean;
+  readonly jumps: ByFamily<readonly IptablesJump[]>;
+  readonly #families: readonly FamilyRules[];
+  readonly #asked: Asked;
+  #rules: ByFamily<string> | undefined;
+
+  constructor(
+    readonly problems: readonly string[],
+    families: readonly FamilyRules[],
+    asked: Asked,
+  ) {
+    const settings = families.map((each) => each.settings);
     this.routeLocalnet = routesLocalnet(settings);
     this.jumps = Object.fromEntries(settings.map((each) => [each.family, jumpsOf(each)]));
-    this.#families = settings.map((each) => new FamilyRules(each, map.ports));
+    this.#families = families;
+    this.#asked = asked;
   }
 
-  get rules(): Readonly<Partial<Record<Family, string>>> {
+  get rules(): ByFamily<string> {
     return (this.#rules ??= Object.fromEntries(
       this.#families.map((each) => [each.settings.family, each.text()]),
     ));
   }
 
+  rulesOver(family: Family, chains: Iterable<string>): string {
+    return this.#of(family)?.text(chains) ?? '';
+  }
+
   chains(family: Family): Readonly<Record<'filter' | 'nat', readonly string[]>> {
-    const found = this.#families.find(({ settings }) => settings.family === family);
-    return { filter: found?.filterChains() ?? [], nat: found?.natChains() ?? [] };
-  }
-}
-
-/** A port and what was written for it. */
-interface Written {
-  readonly port: ServicePort;
-  readonly part: Part;
-}
-
-class FamilyRules {
-  readonly written = new Map<string, Written>();
-  readonly large: boolean;
-
-  constructor(
-    readonly settings: Settings,
-    ports: readonly ServicePort[],
-  ) {
-    const own = ports.filter(({ family }) => family === settings.family);
-    this.large = settings.largeCluster ?? count(own) > LARGE;
-    for (const port of inOrder(own)) {
-      this.written.set(keyOf(port), { port, part: partOf(port, settings, this.large) });
-    }
-  }
-
-  filterChains(): readonly string[] {
-    return [...this.#fixed('filter').keys()];
-  }
-
-  natChains(): readonly string[] {
-    const own = [...this.written.values()].flatMap(({ part }) => [...part.chains.keys()]);
-    return [...this.#fixed('nat').keys(), ...own];
-  }
-
-  text(): string {
-    const filter = this.#fixed('filter');
-    const nat = new Map(this.#fixed('nat'));
-    for (const { part } of this.written.values()) {
-      for (const [name, rules] of part.chains) nat.set(name, rules);
-    }
-    return table('filter', filter) + table('nat', nat);
-  }
-
-  #fixed(name: 'filter' | 'nat'): ReadonlyMap<string, string> {
-    const gathered = (which: Exclude<keyof Part, 'chains'>): string => {
-      let text = '';
-      for (const { part } of this.written.values()) text += part[which];
-      return text;
+    const found = this.#of(family);
+    if (found === undefined) return { filter: [], nat: [] };
+    return {
+      filter: [...found.tops('filter').keys()],
+      nat: [...found.tops('nat').keys(), ...found.names()],
     };
-    return new Map(
-      [...tops(this.settings, name)].map(([chain, { which, tail }]) => [
-        chain,
-        (which === undefined ? '' : gathered(which)) + tail,
-      ]),
-    );
   }
-}
 
-function table(name: string, chains: ReadonlyMap<string, string>): string {
-  const declared = [...chains.keys()].map((chain) => `:${chain} - [0:0]\n`).join('');
-  return `*${name}\n${declared}${[...chains.values()].join('')}COMMIT\n`;
-}
+  update(map: ServiceMap, node: NodeView = this.#asked.node): IptablesUpdate {
+    const { options } = this.#asked;
+    const ports = toPorts(map);
+    const settings = new Map(toSettings(node, options).map((each) => [each.family, each]));
+    const turns = this.#families.map((before) =>
+      updateOf(before, ports, settings.get(before.settings.family) ?? before.settings),
+    );
+    const texts = turns.flatMap(({ after, text }) =>
+      text === '' ? [] : [[after.settings.family, text] as const],
+    );
+    const families = turns.map(({ after }) => after);
+    return {
+      program: new Program(map.problems, families, { node, options }),
+      rules: Object.fromEntries(texts),
+      full: turns.some(({ full }) => full),
+    };
+  }
 
-function keyOf({ name, protocol }: ServicePort): string {
-  return `${name}/${protocol}`;
-}
-
-function count(ports: readonly ServicePort[]): number {
-  return ports.reduce((sum, port) => sum + reachable(port).length, 0);
-}
-
-// As a map has them; one made by hand may not.
-function inOrder(ports: readonly ServicePort[]): readonly ServicePort[] {
-  const compare = (a: ServicePort, b: ServicePort): number =>
-    compareText(a.name, b.name) || compareText(a.protocol, b.protocol);
-  const sorted = ports.every((port, i) => {
-    const before = ports[i - 1];
-    return before === undefined || compare(before, port) <= 0;
-  });
-  return sorted ? ports : [...ports].sort(compare);
+  #of(family: Family): FamilyRules | undefined {
+    return this.#families.find(({ settings }) => settings.family === family);
+  }
 }

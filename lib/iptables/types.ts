@@ -1,5 +1,5 @@
 // What goes into an iptables program beyond the service map, and what comes out.
-import type { LocalDetector } from '../kube/types';
+import type { LocalDetector, NodeView, ServiceMap } from '../kube/types';
 import type { Family } from '../model';
 
 /** @public */
@@ -67,6 +67,11 @@ export interface IptablesProgram {
    * for.
    */
   readonly rules: Readonly<Partial<Record<Family, string>>>;
+  /**
+   * The same for a node that has these chains in its nat table: those that were written under the same prefix for a port
+   * or an endpoint that is no more are removed. Empty for a family that was not asked for.
+   */
+  rulesOver(family: Family, chains: Iterable<string>): string;
   /** Chains of each table of a family, in the order of the text. */
   chains(family: Family): Readonly<Record<'filter' | 'nat', readonly string[]>>;
   readonly jumps: Readonly<Partial<Record<Family, readonly IptablesJump[]>>>;
@@ -74,4 +79,28 @@ export interface IptablesProgram {
   readonly routeLocalnet: boolean;
   /** Those of the map. */
   readonly problems: readonly string[];
+  /**
+   * The program of a map that has changed, and what to restore on a node that has the rules of this one. Options stay as
+   * they were. The work is one look at each port, and none at what is the same object as before. Throws IpvsError
+   * `ERR_IPVS_INVALID` as `iptablesProgram` does.
+   * @param node - @defaultValue the same as before
+   */
+  update(map: ServiceMap, node?: NodeView): IptablesUpdate;
+}
+
+/** From the rules of one program to those of the next. @public */
+export interface IptablesUpdate {
+  readonly program: IptablesProgram;
+  /**
+   * Input of `iptables-restore --noflush` and of `ip6tables-restore --noflush`, a family without change left out. Chains of
+   * a port are written whole or removed. In the chains of all ports, single rules go (`-D`) and come (`-I`, with their
+   * place), so that the result is rule for rule that of `program.rules`. Where the rules there are not those of the
+   * program before, the kernel may refuse it, and changes nothing then: restore `program.rulesOver()`.
+   */
+  readonly rules: Readonly<Partial<Record<Family, string>>>;
+  /**
+   * The rules of some family are whole, and not only what changed: the node has changed, or the cluster has become large or
+   * small.
+   */
+  readonly full: boolean;
 }

@@ -12,19 +12,36 @@ export function restore(text: string, before: Ruleset = {}): Ruleset {
   let table: Record<string, string[]> = {};
   for (const line of text.split('\n').filter((each) => each !== '')) {
     const [, name = ''] = /^\*(\w+)$/.exec(line) ?? [];
-    const [, declared] = /^:(\S+) - \[0:0\]$/.exec(line) ?? [];
-    const [, chain = '', rule = ''] = /^-A (\S+) (.+)$/.exec(line) ?? [];
-    const [, gone] = /^-X (\S+)$/.exec(line) ?? [];
     if (name !== '') table = all[name] ??= {};
-    else if (declared !== undefined) table[declared] = [];
-    else if (gone !== undefined) remove(table, gone);
-    else if (chain !== '') {
-      if (table[chain] === undefined) throw new Error(`no chain for: ${line}`);
-      table[chain].push(rule);
-    } else if (line !== 'COMMIT') throw new Error(`not a line: ${line}`);
+    else if (line !== 'COMMIT') restoreLine(line, table);
   }
   for (const chains of Object.values(all)) dangling(chains);
   return all;
+}
+
+function restoreLine(line: string, table: Record<string, string[]>): void {
+  const [, declared] = /^:(\S+) - \[0:0\]$/.exec(line) ?? [];
+  if (declared !== undefined) {
+    table[declared] = [];
+    return;
+  }
+  const [, command, chain = '', rest = ''] = /^-([ADIX]) (\S+)(?: (.+))?$/.exec(line) ?? [];
+  const rules = table[chain];
+  if (rules === undefined) throw new Error(`no line, or no chain for it: ${line}`);
+  const [, number = '', inserted = ''] = /^(\d+) (.+)$/.exec(rest) ?? [];
+  if (command === 'X') remove(table, chain);
+  else if (command === 'A' && rest !== '') rules.push(rest);
+  else if (command === 'D') removeRule(rules, rest);
+  else if (command === 'I' && Number(number) >= 1 && Number(number) <= rules.length + 1) {
+    rules.splice(Number(number) - 1, 0, inserted);
+  } else throw new Error(`not to be done: ${line}`);
+}
+
+// The first that is just that one.
+function removeRule(rules: string[], rule: string): void {
+  const at = rules.indexOf(rule);
+  if (at < 0) throw new Error(`no such rule: ${rule}`);
+  rules.splice(at, 1);
 }
 
 // As the kernel does: only an empty chain that nothing leads to.
