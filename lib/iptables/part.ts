@@ -242,7 +242,7 @@ class PartWriter {
       const within = ` --rcheck --seconds ${affinity.timeout} --reap${this.#mask()} -j `;
       for (const lead of leads) {
         if (lead.share === 0) continue;
-        rules += `${begin}${this.#leadsTo(lead)}-m recent --name ${lead.chain}${within}${lead.chain}\n`;
+        rules += `${begin}${this.#leadsTo(lead)}-m recent --name ${this.#list(lead.chain)}${within}${lead.chain}\n`;
       }
     }
     let rest = 0;
@@ -263,7 +263,9 @@ class PartWriter {
   #endpointChain({ chain, address, text }: Lead): void {
     const begin = this.large ? `-A ${chain} ` : `-A ${chain} ${this.#said} `;
     const stamp =
-      this.port.affinity === undefined ? '' : `-m recent --name ${chain} --set${this.#mask()} `;
+      this.port.affinity === undefined
+        ? ''
+        : `-m recent --name ${this.#list(chain)} --set${this.#mask()} `;
     this.#add(
       chain,
       `${begin}-s ${address} ${this.#masq}\n${begin}${stamp}${this.#only} -j DNAT --to-destination ${text}\n`,
@@ -272,6 +274,12 @@ class PartWriter {
 
   #add(name: string, rules: string): void {
     this.chains.push({ name, rules });
+  }
+
+  // The kernel keeps the mask of a list as it was first told, as long as any rule names the list.
+  #list(chain: string): string {
+    const prefix = this.port.affinity?.prefix;
+    return prefix === undefined ? chain : `${chain}-${prefix}`;
   }
 
   // Who counts as one client: those that share leading bits.

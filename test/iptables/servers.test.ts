@@ -92,7 +92,7 @@ test('persistence: clients go where they went, alone or by network', () => {
   const by = (settings: object, one = server(settings)): string =>
     Object.values(iptablesProgram(fromServers([one]), node).rules).join('');
   expect(by({ persistence: { timeout: 360, prefix: 22 } })).toMatch(
-    / --reap --mask 255\.255\.252\.0 -j KUBE-SEP[^]* --set --mask 255\.255\.252\.0 -m tcp/,
+    / --name (KUBE-SEP-\w{16}-22) --rcheck --seconds 360 --reap --mask 255\.255\.252\.0 -j KUBE-SEP[^]* --name \1 --set --mask 255\.255\.252\.0 -m tcp/,
   );
   const six = server({ address: 'fd00::1', persistence: { timeout: 9, prefix: 33 } }, [
     { address: 'fd00::2' },
