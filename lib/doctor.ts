@@ -2,7 +2,8 @@
 // itself does: from kernel 5.16 on that loads its module.
 import type { Ipvs, OpenOptions } from './client';
 import { IpvsError } from './errors';
-import { parseVersion, type Check, type Facts, type Table } from './doctor/check';
+import { parseVersion, type Check, type Facts, type KubeConfig, type Table } from './doctor/check';
+import { checkKube } from './doctor/kube';
 import {
   checkAddon,
   checkAnswer,
@@ -15,14 +16,20 @@ import { checkSysctls } from './doctor/sysctls';
 import type { System } from './doctor/system';
 import { checkManagers, checkTable } from './doctor/table';
 
-export type { Check, CheckStatus } from './doctor/check';
+export type { Check, CheckStatus, KubeConfig } from './doctor/check';
 export { thisSystem, type System } from './doctor/system';
+
+export interface DiagnoseOptions {
+  readonly netns?: string | undefined;
+  /** Whether the node is ready to be served by IPVS instead of kube-proxy. */
+  readonly kube?: { readonly config?: KubeConfig | undefined } | undefined;
+}
 
 /** What was found, first what the rest stands on. */
 export async function diagnose(
   system: System,
   open: (options: OpenOptions) => Promise<Ipvs>,
-  options: { readonly netns?: string | undefined } = {},
+  options: DiagnoseOptions = {},
 ): Promise<Check[]> {
   if (system.platform !== 'linux') {
     return [
@@ -46,6 +53,7 @@ export async function diagnose(
     ...(facts.netns === undefined ? checkSysctls(facts) : [elsewhere(facts.netns)]),
     ...checkTable(facts),
     ...checkManagers(facts),
+    ...(options.kube === undefined ? [] : checkKube(facts, options.kube.config)),
   ].filter((check) => check !== undefined);
 }
 

@@ -28,6 +28,8 @@ export const lazy = {
     state: () => load('./commands/state') as typeof import('./commands/state'),
     kube: () => load('./commands/kube') as typeof import('./commands/kube'),
     kubeNode: () => load('./commands/kube-node') as typeof import('./commands/kube-node'),
+    kubeDiff: () => load('./commands/kube-diff') as typeof import('./commands/kube-diff'),
+    kubeImport: () => load('./commands/kube-import') as typeof import('./commands/kube-import'),
     doctor: () => load('./commands/doctor') as typeof import('./commands/doctor'),
   },
 };

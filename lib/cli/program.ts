@@ -1,6 +1,7 @@
 // The command line: which commands there are, what each takes, and which function does it. Nothing is done here.
 import { Argument, Command, Option } from 'commander';
 import type { Ipvs } from '../client';
+import type { DoctorFlags } from './commands/doctor';
 import { addDaemonCommands } from './define/daemon';
 import { addDestinationCommands } from './define/destination';
 import { addKubeCommands } from './define/kube';
@@ -16,6 +17,7 @@ import { addConnectionsCommand, addTopCommand } from './define/watch';
 import type { Io } from './io';
 import { lazy } from './lazy';
 import { OUTPUTS, Printer, type OutputForm } from './printer';
+import { WrongUse } from './wrong';
 
 /** What a run has come to: which command it is in, and its exit status so far. */
 export interface Run {
@@ -99,13 +101,24 @@ function addMachineCommands(program: Command, scope: Scope, run: Run): void {
     'doctor',
     'Look for what keeps IPVS from working well here',
   );
-  doctor.action(() =>
-    scope.without(doctor, (printer) =>
-      lazy.commands.doctor().doctor(scope.io.system(), scope.io.open, printer, {
-        netns: commonOptions(doctor).netns,
+  doctor
+    .option('--kube', 'also whether this node can be served by IPVS instead of kube-proxy')
+    .option(
+      '--config <file>',
+      'with --kube: a KubeProxyConfiguration, or the ConfigMap that has it',
+    )
+    .action((flags: DoctorFlags) =>
+      scope.without(doctor, async (printer) => {
+        if (flags.config !== undefined && flags.kube === undefined)
+          throw new WrongUse('--config: it is looked at with --kube alone: give both');
+        const { doctor: look, configOf } = lazy.commands.doctor();
+        const config = await configOf(scope.io, flags);
+        return look(scope.io.system(), scope.io.open, printer, {
+          netns: commonOptions(doctor).netns,
+          ...(flags.kube && { kube: { config } }),
+        });
       }),
-    ),
-  );
+    );
   // What it takes and what it says is its own: the words after it are another program's.
   program
     .command('lab')

@@ -19,7 +19,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const { text, exitCode } = lazy.words().explainError(error, state.command);
     io.stderr.write(`${text}\n`);
     // 1 would say that there is a difference.
-    return state.command === 'diff' ? EXIT.wrongUse : exitCode;
+    return /^(?:kube )?diff$/.test(state.command) ? EXIT.wrongUse : exitCode;
   }
 }
 

@@ -54,3 +54,11 @@ export function before(kernel: Version | undefined, major: number, minor: number
   if (kernel === undefined) return false;
   return kernel.major < major || (kernel.major === major && kernel.minor < minor);
 }
+
+/** What a KubeProxyConfiguration says, as far as it matters to the checks. */
+export interface KubeConfig {
+  readonly file: string;
+  readonly scheduler: string | undefined;
+  /** Fields that make no difference here, a line each. */
+  readonly unused: readonly string[];
+}

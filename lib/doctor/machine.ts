@@ -185,7 +185,7 @@ export function checkAnswer(facts: Facts): Check | undefined {
   };
 }
 
-interface Modules {
+export interface Modules {
   readonly loaded: ReadonlySet<string>;
   readonly builtIn: ReadonlySet<string>;
   readonly loadable: ReadonlySet<string>;
@@ -195,7 +195,8 @@ interface Modules {
   readonly supported: boolean;
 }
 
-function readModules(system: System): Modules {
+/** Modules of the kernel by name, with `_` for `-`. */
+export function readModules(system: System): Modules {
   const directory = `/lib/modules/${system.release}`;
   const proc = system.readFile('/proc/modules');
   const loaded = (proc ?? '').matchAll(/^(\S+)/gm);

@@ -4,10 +4,17 @@ import type { System } from '../../lib/doctor';
 import { IpvsError } from '../../lib/errors';
 import { memoryIpvs } from '../../lib/memory';
 
+interface Made {
+  readonly release?: string;
+  readonly platform?: string;
+  /** What programs print, by their command lines. */
+  readonly programs?: Readonly<Record<string, string | undefined>>;
+}
+
 /** A machine where all is well, but for what a test says. */
 export function machine(
   files: Readonly<Record<string, string | undefined>> = {},
-  { release = '6.1.0', platform = 'linux' } = {},
+  { release = '6.1.0', platform = 'linux', programs = {} }: Made = {},
 ): System {
   const all: Readonly<Record<string, string | undefined>> = {
     '/proc/self/status': 'Name:\tnode\nCapEff:\t000001ffffffffff\n',
@@ -29,6 +36,7 @@ export function machine(
     platform,
     release,
     readFile: (path) => all[path],
+    run: (program, args) => programs[[program, ...args].join(' ')],
     readDirectory: (directory) => [
       ...new Set(
         Object.keys(all)

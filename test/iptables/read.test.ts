@@ -6,7 +6,8 @@ import { toSettings } from '../../lib/iptables/options';
 import type { ServiceMap } from '../../lib/kube';
 import type { Family } from '../../lib/model';
 import { balanced, endpoint, LOCAL, mapOf, node, REMOTE, service, slice } from '../kube/objects';
-import { anyMap, carried, view } from './clusters';
+import { carried } from './carried';
+import { anyMap, view } from './clusters';
 import { printed } from './printed';
 
 const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import type { Family, Scheduler } from '../../model';
 import { ipsetRestore, ipvsProgram, serviceMap } from '../../kube';
-import type { IpvsProgramOptions, NodeProgram, NodeView } from '../../kube';
+import type { IpvsProgramOptions, NodeProgram, NodeView, ServiceMap } from '../../kube';
 import { printIpvsadm } from '../../ipvsadm';
 import type { Io } from '../io';
 import { readConfig, type ReadConfig } from '../kube/config';
@@ -58,8 +58,17 @@ function asText(program: NodeProgram, output: 'save' | 'iptables' | 'ipset'): st
     .join('');
 }
 
-/** The program that files and options make. Throws WrongUse, and IpvsError for options that make no sense. */
-export async function programOf(io: Io, flags: MapFlags): Promise<NodeProgram> {
+/** What files and options say: a map, the node, and how to program it. */
+export interface Cluster {
+  readonly map: ServiceMap;
+  readonly node: NodeView;
+  readonly options: IpvsProgramOptions;
+  /** Of the files, beside those of the map. */
+  readonly problems: readonly string[];
+}
+
+/** Reads files and options. Throws WrongUse, and IpvsError for a node that makes no sense. */
+export async function clusterOf(io: Io, flags: MapFlags): Promise<Cluster> {
   const config = flags.config === undefined ? undefined : await readConfigFile(flags.config, io);
   const name = flags.node ?? config?.nodeName;
   if (name === undefined) {
@@ -76,10 +85,19 @@ export async function programOf(io: Io, flags: MapFlags): Promise<NodeProgram> {
   };
   const { services, slices, ...gathered } = await gather(io, flags);
   const proxy = flags.proxyName === undefined ? {} : { serviceProxyName: flags.proxyName };
-  const found = serviceMap(services, slices, node, proxy);
-  const program = ipvsProgram(found, node, optionsOf(flags, config));
-  const problems = [...(config?.problems ?? []), ...gathered.problems, ...program.problems];
-  return { ...program, problems };
+  return {
+    map: serviceMap(services, slices, node, proxy),
+    node,
+    options: optionsOf(flags, config),
+    problems: [...(config?.problems ?? []), ...gathered.problems],
+  };
+}
+
+/** The program that files and options make. Throws WrongUse, and IpvsError for options that make no sense. */
+export async function programOf(io: Io, flags: MapFlags): Promise<NodeProgram> {
+  const { map: found, node, options, problems } = await clusterOf(io, flags);
+  const program = ipvsProgram(found, node, options);
+  return { ...program, problems: [...problems, ...program.problems] };
 }
 
 async function gather(
@@ -116,7 +134,8 @@ function optionsOf(flags: MapFlags, config: ReadConfig | undefined): IpvsProgram
   };
 }
 
-async function readConfigFile(name: string, io: Io): Promise<ReadConfig> {
+/** Reads a KubeProxyConfiguration. Throws WrongUse. */
+export async function readConfigFile(name: string, io: Io): Promise<ReadConfig> {
   const { parse } = lazy.yaml();
   try {
     const source = name === '-' ? io.stdin : createReadStream(name);

@@ -2,9 +2,12 @@
 import { Option, type Command } from 'commander';
 import type { MapFlags } from '../commands/kube';
 import type { ApplyFlags, NodeFlags } from '../commands/kube-node';
+import type { DiffFlags } from '../commands/kube-diff';
+import type { ImportFlags } from '../commands/kube-import';
 import { lazy } from '../lazy';
 import { decimal } from '../numbers';
 import type { Scope } from '../program';
+import { WrongUse } from '../wrong';
 
 const OUTPUTS = ['json', 'yaml', 'save', 'iptables', 'ipset'];
 
@@ -25,6 +28,71 @@ export function addKubeCommands(program: Command, scope: Scope): void {
     }),
   );
   addNodeCommands(kube, scope);
+  addMigrationCommands(kube, scope);
+}
+
+function addMigrationCommands(kube: Command, scope: Scope): void {
+  const diff = scope.command(
+    kube,
+    'diff',
+    'Compare what kube-proxy has on this node with a cluster',
+  );
+  addInputOptions(diff);
+  addRuleOptions(diff);
+  diff
+    .option('--ipvsadm-save <file>', 'what ipvsadm -S -n prints, of kube-proxy in IPVS mode')
+    .addHelpText('after', DIFF_NOTES);
+  diff.action((flags: DiffFlags) =>
+    scope.without(diff, (printer) => {
+      const given = [...flags.file, ...(flags.iptablesSave ?? []), flags.ipvsadmSave ?? ''];
+      if (given.filter((name) => name === '-').length > 1)
+        throw new WrongUse('-: stdin can be read once: give files for the others');
+      const { netns } = scope.options(diff);
+      return lazy.commands.kubeDiff().diffKube(scope.io, printer, flags, netns);
+    }),
+  );
+  const from = scope.command(
+    kube,
+    'import',
+    "Print services of kube-proxy's iptables mode as a state",
+  );
+  addRuleOptions(from);
+  from
+    .option('--node-address <addresses>', 'where node ports are to be, apart by commas', list)
+    .option('--scheduler <name>', 'how destinations are chosen (default: rr, or wrr by weights)')
+    .addOption(
+      new Option(
+        '--output <form>',
+        'a state file as yaml (the default) or json; or lines of ipvsadm',
+      ).choices(['yaml', 'json', 'save']),
+    )
+    .addHelpText('after', IMPORT_NOTES);
+  from.action((flags: ImportFlags) =>
+    scope.without(from, async () => {
+      const { netns } = scope.options(from);
+      await lazy.commands.kubeImport().importKube(scope.io, flags, netns);
+      return 0;
+    }),
+  );
+}
+
+const DIFF_NOTES = `
+Without --iptables-save and --ipvsadm-save the node itself is looked at: the rules of kube-proxy's iptables mode, or where
+there are none, IPVS. + is missing on the node, - is extra there, ~ is different. Nothing is changed.
+
+Exit status: 0 the same, 1 different, 2 trouble.`;
+
+const IMPORT_NOTES = `
+Without --iptables-save the rules of this node are read. What no state can say is named on stderr. Nothing is changed.`;
+
+function addRuleOptions(command: Command): void {
+  command
+    .option(
+      '--iptables-save <file>',
+      'what iptables-save or ip6tables-save prints, or - for stdin; may be repeated',
+      (text: string, before?: readonly string[]) => [...(before ?? []), text],
+    )
+    .option('--prefix <name>', 'what the names of chains begin with (default: KUBE)');
 }
 
 function addNodeCommands(kube: Command, scope: Scope): void {
