@@ -1,4 +1,5 @@
 // The chains that a port has of its own: which endpoints they lead to, in which shares, and who may come that way.
+import { joinHostPort } from '../address';
 import { show } from '../errors';
 import { parseCidr } from '../kube/cidr';
 import type { Endpoint } from '../kube/types';
@@ -200,7 +201,10 @@ export class PortChains {
       for (const { name, protocol, hash } of ports.get(leaf?.comment ?? '') ?? []) {
         if (leaf === undefined) continue;
         const { address, port } = leaf.endpoint;
-        if (chain !== `${this.prefix}-SEP-${endpointDigest(name, protocol, address, port)}`)
+        if (
+          chain !==
+          `${this.prefix}-SEP-${endpointDigest(name, protocol, joinHostPort(address, port))}`
+        )
           continue;
         const lists = found.get(hash);
         const endpoint = { ...leaf.endpoint, weight: 0 };
