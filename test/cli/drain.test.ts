@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { DestinationId, ServiceId } from '../../lib/model';
 import { Shell, type Result } from './shell';
 import { machine } from './machine';
 
@@ -27,7 +28,7 @@ function file(text = `services: [{ service: ${WEB}, destinations: [192.0.2.1:80]
   writeFileSync(at, text);
   return at;
 }
-function busy(count: number, service = WEB, destination = OLD): void {
+function busy(count: number, service: ServiceId = WEB, destination: DestinationId = OLD): void {
   shell.kernel.setTraffic(service, destination, {
     activeConnections: count,
     inactiveConnections: 0,

@@ -1,9 +1,7 @@
 // Rules read back: what was written comes back as far as rules tell it, however a kernel prints them.
 import fc from 'fast-check';
 import { iptablesProgram, parseIptables, type IptablesMap } from '../../lib/iptables';
-import { partOf } from '../../lib/iptables/part';
-import { toSettings } from '../../lib/iptables/options';
-import type { ServiceMap } from '../../lib/kube';
+import type { Endpoint, ServiceMap } from '../../lib/kube';
 import type { Family } from '../../lib/model';
 import { balanced, endpoint, LOCAL, mapOf, node, REMOTE, service, slice } from '../kube/objects';
 import { carried } from './carried';
@@ -221,23 +219,18 @@ test('where node ports are open', () => {
 
 test('weights come back as the least that make the same shares', () => {
   const weights = (...given: readonly number[]): unknown => {
-    const [port] = mapOf(
-      service(),
-      slice(given.map((_, i) => endpoint(`10.1.0.${i + 10}`, 'there'))),
-    ).ports;
-    if (port === undefined) throw new Error('no port');
-    const cluster = port.endpoints.cluster?.map((each, i) => ({ ...each, weight: given[i] ?? 0 }));
-    const weighted = { ...port, endpoints: { ...port.endpoints, cluster } };
-    const settings = toSettings(node, { families: ['ipv4'] }, true).map((each) =>
-      partOf(weighted as typeof port, each, false),
-    );
-    const [part] = settings;
-    const own = [...(part?.chains ?? [])];
-    const text = `*nat\n:KUBE-SERVICES - [0:0]\n${own.map(([name]) => `:${name} - [0:0]\n`).join('')}${part?.portals ?? ''}${own.map(([, rules]) => rules).join('')}COMMIT\n`;
+    const map = mapOf(service(), slice(given.map((_, i) => endpoint(`10.1.0.${i + 10}`, 'there'))));
+    const weigh = (each: Endpoint, i: number): Endpoint => ({ ...each, weight: given[i] ?? 0 });
+    const ports = map.ports.map((port) => ({
+      ...port,
+      endpoints: { ...port.endpoints, cluster: port.endpoints.cluster?.map(weigh) ?? [] },
+    }));
+    const options = { families: ['ipv4'], weights: true } as const;
+    const text = iptablesProgram({ ...map, ports }, node, options).rules.ipv4 ?? '';
     return [text, printed(text, 'ipv4')].map((each) => {
-      const { ports, problems } = parseIptables(each);
-      expect(problems).toEqual([]);
-      return ports[0]?.endpoints.cluster?.map(({ weight = 1 }) => weight);
+      const read = parseIptables(each);
+      expect(read.problems).toEqual([]);
+      return read.ports[0]?.endpoints.cluster?.map(({ weight = 1 }) => weight);
     });
   };
   expect(weights(5, 3, 2)).toEqual([
