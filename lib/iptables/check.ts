@@ -9,12 +9,42 @@ const NAME = /^[A-Za-z0-9][-\w./:[\]]*$/;
 const NAME_MAX = 191;
 const ADDRESS = /^[0-9a-f.:]{2,45}$/;
 const RANGE = /^[0-9a-f.:]{2,45}\/\d{1,3}$/;
+const INT_MAX = 2147483647;
 const PROTOCOLS: readonly unknown[] = ['tcp', 'udp', 'sctp'];
+const KINDS: readonly unknown[] = ['clusterIP', 'externalIP', 'loadBalancer', 'nodePort'];
+const POLICIES: readonly unknown[] = ['cluster', 'local'];
+
+/** Checks that a port has the shape of one, so that it can be looked at. Throws InvalidInput. */
+export function checkShape(port: unknown): asserts port is ServicePort {
+  if (!isRecord(port)) {
+    throw new InvalidInput(`map: ${show(port)} is no service port: ${INSTEAD}`);
+  }
+  const { name, protocol, frontends, endpoints, affinity } = port;
+  const whole =
+    typeof name === 'string' &&
+    typeof protocol === 'string' &&
+    isRecord(endpoints) &&
+    areRecords(frontends) &&
+    (endpoints['cluster'] === undefined || areRecords(endpoints['cluster'])) &&
+    (endpoints['local'] === undefined || areRecords(endpoints['local'])) &&
+    (affinity === undefined || isRecord(affinity));
+  if (!whole) throw new InvalidInput(`map: ${show(name)} is no service port: ${INSTEAD}`);
+}
+
+const INSTEAD = 'use what serviceMap() or fromServers() gave';
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function areRecords(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isRecord);
+}
 
 /** Checks everything of a port that gets into rules. Throws InvalidInput. */
 export function checkPort(port: ServicePort): void {
   const { name, protocol, frontends, endpoints, affinity, healthCheckNodePort } = port;
-  if (typeof name !== 'string' || !NAME.test(name)) refuse(name);
+  if (!NAME.test(name)) refuse(name);
   if (name.length > NAME_MAX) {
     throw new InvalidInput(
       `map: ${show(name)} is too long for a rule: ${name.length} characters, and comments have room for ${NAME_MAX}`,
@@ -34,25 +64,34 @@ export function checkPort(port: ServicePort): void {
   }
 }
 
-function checkFrontend({ kind, address, port, sourceRanges }: Frontend, name: string): void {
-  if (kind !== 'nodePort' && !ADDRESS.test(address)) refuse(address, name);
+function checkFrontend(frontend: Frontend, name: string): void {
+  const { kind, address, port, policy, sourceRanges } = frontend;
+  if (!KINDS.includes(kind)) refuse(kind, name);
+  if (!POLICIES.includes(policy)) refuse(policy, name);
+  if (kind !== 'nodePort' && !fits(ADDRESS, address)) refuse(address, name);
   if (!isPort(port)) refuse(port, name);
-  for (const range of sourceRanges ?? []) if (!RANGE.test(range)) refuse(range, name);
+  if (sourceRanges === undefined) return;
+  if (!Array.isArray(sourceRanges)) refuse(sourceRanges, name);
+  for (const range of sourceRanges) if (!fits(RANGE, range)) refuse(range, name);
+}
+
+// A list of one text would pass for that text.
+function fits(form: RegExp, value: unknown): boolean {
+  return typeof value === 'string' && form.test(value);
 }
 
 function checkEndpoint({ address, port, weight = 1 }: Endpoint, name: string): void {
-  if (!ADDRESS.test(address)) refuse(address, name);
+  if (!fits(ADDRESS, address)) refuse(address, name);
   if (!isPort(port)) refuse(port, name);
   if (weight !== 1) checkCount(weight, name);
 }
 
 function checkCount(value: unknown, name: string): void {
-  if (!Number.isInteger(value) || (value as number) < 0) refuse(value, name);
+  const count = typeof value === 'number' && Number.isInteger(value);
+  if (!count || value < 0 || value > INT_MAX) refuse(value, name);
 }
 
 function refuse(value: unknown, name?: string): never {
   const where = name === undefined ? '' : ` (${name})`;
-  throw new InvalidInput(
-    `map: ${show(value)}${where} cannot stand in a rule: use what serviceMap() or fromServers() gave`,
-  );
+  throw new InvalidInput(`map: ${show(value)}${where} cannot stand in a rule: ${INSTEAD}`);
 }
