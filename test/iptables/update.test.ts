@@ -136,6 +136,80 @@ test('nothing changed: nothing to restore, whether the objects are the same or o
   }
 });
 
+const rich: ServicePort = {
+  name: 'ns1/rich:p',
+  protocol: 'tcp',
+  family: 'ipv4',
+  namespace: 'ns1',
+  service: 'rich',
+  frontends: [
+    { kind: 'clusterIP', address: '172.31.0.1', port: 80, policy: 'cluster' },
+    {
+      kind: 'loadBalancer',
+      address: '198.51.100.1',
+      port: 80,
+      policy: 'local',
+      sourceRanges: ['203.0.113.0/24', '192.0.2.0/24'],
+    },
+  ],
+  affinity: { timeout: 60, prefix: 24 },
+  externalLocal: true,
+  healthCheckNodePort: 32000,
+  endpoints: {
+    cluster: [
+      { address: '10.1.0.1', port: 8080, local: true, weight: 2 },
+      { address: '10.1.0.2', port: 8080, local: false },
+    ],
+    local: [{ address: '10.1.0.1', port: 8080, local: true, weight: 2 }],
+    anywhere: true,
+    hairpin: [],
+  },
+  settings: {},
+};
+const changed = (path: string, value: unknown): ServicePort => {
+  const copy = structuredClone(rich) as unknown as Record<string, unknown>;
+  const names = path.split('.');
+  let inner = copy;
+  for (const name of names.slice(0, -1)) inner = inner[name] as Record<string, unknown>;
+  inner[names.at(-1) ?? ''] = value;
+  return copy as unknown as ServicePort;
+};
+
+test.each([
+  ['name', 'ns1/rich:q'],
+  ['protocol', 'udp'],
+  ['server', true],
+  ['affinity', undefined],
+  ['affinity.timeout', 61],
+  ['affinity.prefix', 25],
+  ['affinity.prefix', undefined],
+  ['healthCheckNodePort', 32001],
+  ['healthCheckNodePort', undefined],
+  ['frontends', rich.frontends.slice(1)],
+  ['frontends.0.kind', 'externalIP'],
+  ['frontends.0.address', '172.31.0.2'],
+  ['frontends.0.port', 81],
+  ['frontends.0.policy', 'local'],
+  ['frontends.1.policy', 'cluster'],
+  ['frontends.1.sourceRanges', undefined],
+  ['frontends.1.sourceRanges.1', '192.0.2.0/25'],
+  ['endpoints.anywhere', false],
+  ['endpoints.cluster', rich.endpoints.cluster?.slice(1)],
+  ['endpoints.cluster.1.address', '10.1.0.3'],
+  ['endpoints.cluster.1.port', 8081],
+  ['endpoints.cluster.0.weight', 3],
+  ['endpoints.local', []],
+])('%s that becomes %p is noticed, and comes to the rules of the whole', (path, value) => {
+  // A server's weights always count.
+  const options = { weights: path !== 'server', prefix: 'OWN' };
+  const old = iptablesProgram({ ...map, ports: [rich] }, node, options);
+  const next = { ...map, ports: [changed(path, value)] };
+  const { rules } = old.update(next);
+  const whole = iptablesProgram(next, node, options).rules.ipv4 ?? '';
+  expect(whole).not.toBe(old.rules.ipv4);
+  expect(restore(rules.ipv4 ?? '', restore(old.rules.ipv4 ?? ''))).toEqual(restore(whole));
+});
+
 test('what becomes of endpoints elsewhere, and of the family that has no part in it, is not written', () => {
   const moved = {
     ...(port as ServicePort),
@@ -148,8 +222,8 @@ test('what becomes of endpoints elsewhere, and of the family that has no part in
     },
   };
   expect(program.update(withPort(map, 300, moved)).rules).toEqual({});
-  const changed = program.update(withPort(map, 300, without(port as ServicePort)));
-  expect(Object.keys(changed.rules)).toEqual(['ipv4']);
+  const { rules } = program.update(withPort(map, 300, without(port as ServicePort)));
+  expect(Object.keys(rules)).toEqual(['ipv4']);
 });
 
 test('a cluster that becomes large loses its comments, all at once', () => {
@@ -167,13 +241,13 @@ test('another node is another program, whole', () => {
   const addresses = ['192.168.0.2', '192.168.0.3'];
   const view = { ...node, addresses, nodePortAddresses: ['192.168.0.0/16'] };
   const small = iptablesProgram(mapOf(service(), slice([LOCAL])), view);
-  const changed = small.update(mapOf(service(), slice([LOCAL])), {
+  const other = small.update(mapOf(service(), slice([LOCAL])), {
     ...view,
     addresses: ['192.168.0.2'],
   });
-  expect(changed.full).toBe(true);
-  expect(changed.rules.ipv4).not.toMatch('-d 192.168.0.3 -j KUBE-NODEPORTS');
-  expect(changed.program.update(mapOf(service(), slice([LOCAL]))).rules).toEqual({});
+  expect(other.full).toBe(true);
+  expect(other.rules.ipv4).not.toMatch('-d 192.168.0.3 -j KUBE-NODEPORTS');
+  expect(other.program.update(mapOf(service(), slice([LOCAL]))).rules).toEqual({});
 });
 
 test('bad input changes nothing', () => {
