@@ -1,5 +1,5 @@
 // Virtual servers that did not come from Kubernetes, as a service map: what rules can do of what IPVS can.
-import { joinHostPort } from '../address';
+import { joinHostPort, parseAddress } from '../address';
 import { InvalidInput, IpvsError, show } from '../errors';
 import { destinationId, familyOf, serviceId, toDestinationKey, toServiceKey } from '../id';
 import { compareText, toRecord } from '../kube/read';
@@ -43,19 +43,23 @@ export function fromServers(
   const ports = new Map<string, ServicePort | undefined>();
   const problems: string[] = [];
   for (const server of toIterable(servers)) {
+    const foreign = foreignOf(server);
+    if (foreign !== undefined) {
+      problems.push(`${foreign}: left out: there are rules for tcp, udp and sctp alone`);
+      continue;
+    }
     const { full, destinations } = check(server);
     const id = serviceId(full.key);
     if (ports.has(id)) throw refusal(id, 'wanted twice: leave one out');
     const { impossible, inexact } = shortcomings(full, destinations);
     const refused = impossible.length > 0 || (inexact.length > 0 && !approximate);
     if (refused) {
-      const reasons = [...impossible, ...inexact.map(({ what }) => what)];
+      const reasons = few([...impossible, ...inexact.map(({ what }) => what)]);
       const allow = impossible.length > 0 ? '' : ": change that, or allow 'approximate'";
-      problems.push(`${id}: left out: ${reasons.join('; ')}${allow}`);
+      problems.push(`${id}: left out: ${reasons}${allow}`);
     } else if (inexact.length > 0) {
-      problems.push(
-        `${id}: approximated: ${inexact.map(({ what, instead }) => `${what}: ${instead}`).join('; ')}`,
-      );
+      const reasons = few(inexact.map(({ what, instead }) => `${what}: ${instead}`));
+      problems.push(`${id}: approximated: ${reasons}`);
     }
     ports.set(id, refused ? undefined : toPort(id, full, destinations));
   }
@@ -65,6 +69,23 @@ export function fromServers(
     healthChecks: [],
     problems: problems.sort(compareText),
   };
+}
+
+/** Reasons in one line that can still be read. */
+function few(reasons: readonly string[]): string {
+  const more = reasons.length - FEW;
+  return more > 0 ? `${reasons.slice(0, FEW).join('; ')}; and ${more} more` : reasons.join('; ');
+}
+
+const FEW = 4;
+
+/** What a service is called that another program has made for a protocol of its own, as a kernel may have some. */
+function foreignOf(server: unknown): string | undefined {
+  const { protocol, address, port } = toRecord(server) ?? {};
+  if (typeof protocol !== 'string' || !/^ip-\d{1,3}$/.test(protocol)) return undefined;
+  const parsed = typeof address === 'string' ? parseAddress(address) : undefined;
+  if (parsed === undefined || typeof port !== 'number') return undefined;
+  return `${protocol}://${joinHostPort(parsed.address, port)}`;
 }
 
 interface Checked {
@@ -144,7 +165,7 @@ function shortcomings(
     impossible.push('it takes packets by firewall mark, and rules lead here by address and port');
   } else if (key.port === 0) {
     impossible.push('it takes every port, and rules lead here by address and port');
-  } else impossible.push(...doubled(key, destinations));
+  } else for (const problem of doubled(key, destinations)) impossible.push(problem);
   for (const { full, forward } of destinations) {
     if (forward === 'masq') continue;
     impossible.push(
@@ -236,7 +257,7 @@ function endpointsOf(
     .map(({ full }) => ({ full, place: placeOf(key, full) }))
     .sort((a, b) => compareText(a.place, b.place))
     .map(({ full }) => full);
-  const greatest = Math.max(0, ...sorted.map(({ weight }) => weight));
+  const greatest = sorted.reduce((most, { weight }) => Math.max(most, weight), 0);
   const first = sorted.find(({ weight }) => weight === greatest);
   return sorted.map((each) => ({
     address: each.key.address,

@@ -146,8 +146,10 @@ function compareChains(was: readonly Chain[], now: readonly Chain[], into: Chain
     }
     left.delete(name);
   }
-  into.emptied.push(...left.keys());
-  into.removed.push(...left.keys());
+  for (const name of left.keys()) {
+    into.emptied.push(name);
+    into.removed.push(name);
+  }
 }
 
 function tableOf(
@@ -167,9 +169,9 @@ function tableOf(
       rules += after.rulesOfTop(top);
     } else rules += edits;
   }
-  emptied.push(...own.emptied);
   rules += own.rules.join('');
-  return rules === '' && emptied.length === 0 ? '' : restore(table, emptied, rules, own.removed);
+  const all = [...emptied, ...own.emptied];
+  return rules === '' && all.length === 0 ? '' : restore(table, all, rules, own.removed);
 }
 
 // First what goes, then what comes, by its place among those that are there by then.

@@ -179,6 +179,21 @@ test('every reason is told, in one line', () => {
 `);
 });
 
+test('of very many reasons a few are told', () => {
+  const many = Array.from({ length: 20 }, () => ({ upperThreshold: 9 }));
+  expect(problems(server({}, many))[0]).toMatch(
+    /^(?:[^;]*; ){4}and 16 more: change that, or allow 'approximate'$/,
+  );
+});
+
+test('what another program has made in IPVS for a protocol of its own', () => {
+  const foreign = server({ protocol: 'ip-47', port: 0 });
+  expect(fromServers([foreign, server()])).toMatchObject({
+    ports: [{ name: ID }],
+    problems: ['ip-47://10.0.0.1:0: left out: there are rules for tcp, udp and sctp alone'],
+  });
+});
+
 test('what IPVS would not take is an error that names it', () => {
   const made = (one: unknown, options?: unknown) => () =>
     fromServers(one as VirtualServer[], options as object);

@@ -237,6 +237,20 @@ test('a cluster that becomes large loses its comments, all at once', () => {
   expect(again.rules.ipv4?.match(/^-X /gm)).toHaveLength(200);
 });
 
+test('a service with very many endpoints comes and goes', () => {
+  const endpoints = Array.from({ length: 200_000 }, (_, i) => ({
+    address: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`,
+    port: 8080,
+    local: false,
+  }));
+  const many = { ...rich, endpoints: { ...rich.endpoints, cluster: endpoints, local: [] } };
+  const options = { largeCluster: true };
+  const empty = iptablesProgram({ ...map, ports: [] }, node, options);
+  const full = empty.update({ ...map, ports: [many] });
+  const gone = full.program.update({ ...map, ports: [] });
+  expect(gone.rules.ipv4?.match(/^-X KUBE-SEP-/gm)).toHaveLength(200_000);
+});
+
 test('another node is another program, whole', () => {
   const addresses = ['192.168.0.2', '192.168.0.3'];
   const view = { ...node, addresses, nodePortAddresses: ['192.168.0.0/16'] };
