@@ -2,6 +2,7 @@
 import { InvalidInput, show } from '../errors';
 import { isPort } from '../kube/read';
 import type { Endpoint, Frontend, ServicePort } from '../kube/types';
+import type { Family } from '../model';
 
 // What may stand between the quotes of a comment, and cannot be taken for an option.
 const NAME = /^[A-Za-z0-9][-\w./:[\]]*$/;
@@ -14,13 +15,26 @@ const PROTOCOLS: readonly unknown[] = ['tcp', 'udp', 'sctp'];
 const KINDS: readonly unknown[] = ['clusterIP', 'externalIP', 'loadBalancer', 'nodePort'];
 const POLICIES: readonly unknown[] = ['cluster', 'local'];
 
+/** The ports of a family, checked for their shape; those of the other are not looked into. Throws InvalidInput. */
+export function portsOf(ports: readonly ServicePort[], family: Family): readonly ServicePort[] {
+  const own = ports.filter((port) => !isOfOther(port, family));
+  for (const port of own) checkShape(port);
+  return own;
+}
+
+/** Whether a port is of the other family, whatever else it may be. */
+export function isOfOther(port: ServicePort, family: Family): boolean {
+  return isRecord(port) && port.family === (family === 'ipv4' ? 'ipv6' : 'ipv4');
+}
+
 /** Checks that a port has the shape of one, so that it can be looked at. Throws InvalidInput. */
 export function checkShape(port: unknown): asserts port is ServicePort {
   if (!isRecord(port)) {
     throw new InvalidInput(`map: ${show(port)} is no service port: ${INSTEAD}`);
   }
-  const { name, protocol, frontends, endpoints, affinity } = port;
+  const { name, protocol, family, frontends, endpoints, affinity } = port;
   const whole =
+    (family === 'ipv4' || family === 'ipv6') &&
     typeof name === 'string' &&
     typeof protocol === 'string' &&
     isRecord(endpoints) &&

@@ -2,7 +2,7 @@
 import { InvalidInput, show } from '../errors';
 import { compareText } from '../kube/read';
 import type { ServicePort } from '../kube/types';
-import { checkPort, checkShape } from './check';
+import { checkPort, portsOf } from './check';
 import { tops, type Top } from './fixed';
 import type { Settings } from './options';
 import { countOf, partOf, type Head, type Part } from './part';
@@ -112,8 +112,7 @@ export function restore(
 
 /** The rules for those ports that are of the family. Throws InvalidInput for what cannot be written. */
 export function familyRules(ports: readonly ServicePort[], settings: Settings): FamilyRules {
-  for (const port of ports) checkShape(port);
-  const own = inOrder(ports.filter(({ family }) => family === settings.family));
+  const own = inOrder(portsOf(ports, settings.family));
   let endpoints = 0;
   for (const port of own) {
     checkPort(port);

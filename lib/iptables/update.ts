@@ -2,7 +2,7 @@
 // be as long as there are ports, so single rules go in and out of them: each carries the name of its port, and so is
 // told from every other.
 import type { ServicePort } from '../kube/types';
-import { checkPort, checkShape } from './check';
+import { checkPort, checkShape, isOfOther, portsOf } from './check';
 import { comparePorts, FamilyRules, inOrder, restore, type Table } from './family';
 import type { Family } from '../model';
 import type { Top } from './fixed';
@@ -77,12 +77,12 @@ function compare(
   for (const port of ports) {
     let was = before[from];
     if (port !== was) {
+      if (isOfOther(port, family)) continue;
       checkShape(port);
-      if (port.family !== family) continue;
       if (was === undefined || !sameName(was, port)) {
         const last = own.at(-1);
         if (last !== undefined && comparePorts(last, port) >= 0) {
-          return compare(before, sorted(ports, family), family);
+          return compare(before, inOrder(portsOf(ports, family)), family);
         }
         for (; was !== undefined && comparePorts(was, port) < 0; was = before[++from]) {
           turn(was, undefined);
@@ -100,11 +100,6 @@ function compare(
   }
   for (; from < before.length; from++) turn(before[from], undefined);
   return { own, turns };
-}
-
-function sorted(ports: readonly ServicePort[], family: Family): readonly ServicePort[] {
-  for (const port of ports) checkShape(port);
-  return inOrder(ports.filter((each) => each.family === family));
 }
 
 function sameName(a: ServicePort, b: ServicePort): boolean {
