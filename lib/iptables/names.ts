@@ -1,6 +1,6 @@
 // How chains are called, and numbers as they stand in rules.
 import { hash } from 'node:crypto';
-import { ADDRESS_BYTES, formatAddress, joinHostPort } from '../address';
+import { ADDRESS_BYTES, formatAddress } from '../address';
 import { InvalidInput, show } from '../errors';
 import type { Family } from '../model';
 
@@ -42,17 +42,7 @@ export function portDigest(name: string, protocol: string): string {
 }
 
 /** What the chain of an endpoint ends in. */
-export function endpointDigest(
-  name: string,
-  protocol: string,
-  address: string,
-  port: number,
-): string {
-  return placeDigest(name, protocol, joinHostPort(address, port));
-}
-
-/** The same of an endpoint that is text already. */
-export function placeDigest(name: string, protocol: string, place: string): string {
+export function endpointDigest(name: string, protocol: string, place: string): string {
   return digest(name + protocol + place);
 }
 

@@ -2,7 +2,7 @@
 import { joinHostPort } from '../address';
 import { contains, parseCidr } from '../kube/cidr';
 import type { Endpoint, Frontend, ServicePort } from '../kube/types';
-import { placeDigest, netmask, portDigest, probability } from './names';
+import { endpointDigest, netmask, portDigest, probability } from './names';
 import type { Settings } from './options';
 
 /** What a port has in the chains of all: rules as lines, each ended. */
@@ -298,7 +298,7 @@ class PartWriter {
     return {
       address,
       text,
-      chain: `${this.settings.prefix}-SEP-${placeDigest(name, protocol, text)}`,
+      chain: `${this.settings.prefix}-SEP-${endpointDigest(name, protocol, text)}`,
       share: this.settings.weights || server === true ? weight : 1,
     };
   }

@@ -1,3 +1,4 @@
+import { joinHostPort } from '../../lib/address';
 import { endpointDigest, portDigest, probability, toPrefix } from '../../lib/iptables/names';
 
 test.each([
@@ -26,7 +27,7 @@ test.each([
   ['ns4/svc4:p80', '10.180.0.5', 'C6EBXVWJJZMIWKLZ'],
   ['ns5/svc5:p80', '10.180.0.3', 'I77PXRDZVX7PMWMN'],
 ])('the chain of an endpoint of %s at %s ends in %s', (name, address, hash) => {
-  expect(endpointDigest(name, 'tcp', address, 80)).toBe(hash);
+  expect(endpointDigest(name, 'tcp', joinHostPort(address, 80))).toBe(hash);
 });
 
 test.each([
