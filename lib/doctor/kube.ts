@@ -183,9 +183,7 @@ function rulesOf(system: System): Rules {
 }
 
 function count(text: string, pattern: RegExp): number {
-  let found = 0;
-  for (const _ of text.matchAll(pattern)) found++;
-  return found;
+  return text.match(pattern)?.length ?? 0;
 }
 
 function checkVariants({ nft, legacy }: Rules): Check {

@@ -11,8 +11,8 @@ import { weightsOf } from './weights';
 
 /** What the chains of a port say. */
 export interface Found {
-  cluster: readonly Endpoint[] | undefined;
-  local: readonly Endpoint[] | undefined;
+  cluster: Endpoint[] | undefined;
+  local: Endpoint[] | undefined;
   timeout: number | undefined;
 }
 
@@ -122,7 +122,7 @@ export class PortChains {
     }
   }
 
-  #dispatch(kind: 'SVC' | 'SVL', port: Named, found: Found): readonly Endpoint[] | undefined {
+  #dispatch(kind: 'SVC' | 'SVL', port: Named, found: Found): Endpoint[] | undefined {
     const chain = this.#name(kind, port.hash);
     const rules = this.#table.get(chain);
     if (rules === undefined) return undefined;
@@ -151,7 +151,7 @@ export class PortChains {
     kept: ReadonlySet<string>,
     port: Named,
     first: Rule | undefined,
-  ): readonly Endpoint[] {
+  ): Endpoint[] {
     const chances = [...shares.values()];
     const weights = weightsOf(chances);
     if (weights === undefined && first !== undefined) {
@@ -208,8 +208,8 @@ export class PortChains {
           continue;
         const lists = found.get(hash);
         const endpoint = { ...leaf.endpoint, weight: 0 };
-        if (lists?.cluster !== undefined) lists.cluster = [...lists.cluster, endpoint];
-        else if (lists?.local !== undefined) lists.local = [...lists.local, endpoint];
+        const list = lists?.cluster ?? lists?.local;
+        if (list !== undefined) list.push(endpoint);
         else if (lists !== undefined) lists.cluster = [endpoint];
       }
     }

@@ -13,6 +13,8 @@ export interface ReadDump {
   readonly family: Family;
   readonly ports: readonly ServicePort[];
   readonly nodePortAddresses: readonly string[] | undefined;
+  /** Its rules stand beside IPVS, which has the services. */
+  readonly besideIpvs: boolean;
   readonly problems: readonly string[];
 }
 
@@ -46,7 +48,7 @@ export class DumpReader {
   readonly #chains: PortChains;
   #open: string[] = [];
   #openEverywhere = true;
-  #foreign = false;
+  #besideIpvs = false;
 
   constructor(
     readonly dump: Dump,
@@ -70,6 +72,7 @@ export class DumpReader {
       family,
       ports: ports.map((port) => this.#toPort(port, found.get(port.hash))),
       nodePortAddresses: this.#openEverywhere ? undefined : this.#open,
+      besideIpvs: this.#besideIpvs,
       problems: this.#problems,
     };
   }
@@ -85,7 +88,7 @@ export class DumpReader {
   }
 
   #portal(rule: Rule): string | undefined {
-    if (rule.sets.length > 0) {
+    if (rule.sets) {
       this.#otherMode();
       return undefined;
     }
@@ -116,12 +119,12 @@ export class DumpReader {
 
   // Beside IPVS, kube-proxy names chains alike.
   #otherMode(): void {
-    if (!this.#foreign) {
+    if (!this.#besideIpvs) {
       this.#problems.push(
         `${this.dump.place}: rules of kube-proxy's IPVS mode: services are in IPVS, see ipvsadm -S -n`,
       );
     }
-    this.#foreign = true;
+    this.#besideIpvs = true;
   }
 
   #openAt(rule: Rule): string | undefined {
@@ -162,9 +165,7 @@ export class DumpReader {
     port.empty ||= empty;
     const policy = empty ? 'cluster' : 'local';
     const kind = atNode ? 'nodePort' : inside ? 'clusterIP' : 'externalIP';
-    const known = ['loadBalancer', kind].some((each) =>
-      port.frontends.has(keyOf(each, address, number)),
-    );
+    const known = KINDS.some((each) => port.frontends.has(keyOf(each, address, number)));
     if (inside || !known) add(port, { kind, address, port: number, policy });
     return undefined;
   }
@@ -231,7 +232,7 @@ export class DumpReader {
 
   #toPort(port: Port, found: Found | undefined): ServicePort {
     const { name, protocol, healthCheckNodePort } = port;
-    const [namespace = '', rest = ''] = name.split(/\/(.*)/s);
+    const [namespace, service] = ownerOf(name);
     const frontends = this.#frontends(port);
     const outside = frontends.find(({ kind }) => kind !== 'clusterIP');
     const externalLocal = outside?.policy === 'local';
@@ -249,8 +250,7 @@ export class DumpReader {
       name,
       protocol,
       family: this.dump.family,
-      namespace,
-      service: rest.split(':')[0] ?? '',
+      ...{ namespace, service },
       frontends,
       ...(found?.timeout !== undefined && { affinity: { timeout: found.timeout } }),
       externalLocal,
@@ -264,6 +264,13 @@ export class DumpReader {
       settings: {},
     };
   }
+}
+
+/** Namespace and service of a name; a virtual server, called by its id, has no namespace. */
+function ownerOf(name: string): readonly [string, string] {
+  const slash = name.indexOf('/');
+  if (name.startsWith('://', slash - 1)) return ['', name];
+  return [name.slice(0, slash), name.slice(slash + 1).split(':')[0] ?? ''];
 }
 
 function add(port: Port, frontend: Frontend): void {

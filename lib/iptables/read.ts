@@ -26,7 +26,7 @@ export interface ParseIptablesOptions {
  * @public
  */
 export interface IptablesMap extends ServiceMap {
-  /** Those that have chains of services. */
+  /** Those whose services are in the rules. */
   readonly families: readonly Family[];
   /** Where node ports are open, each family for itself. Absent: on every address. */
   readonly nodePortAddresses: Readonly<Partial<Record<Family, readonly string[]>>>;
@@ -74,7 +74,7 @@ export function readIptables(sources: readonly Source[], prefix: string = 'KUBE'
     ports,
     healthChecks: healthChecksOf(ports),
     problems,
-    families: chosen.map(({ family }) => family),
+    families: read.filter(({ besideIpvs }) => !besideIpvs).map(({ family }) => family),
     nodePortAddresses: Object.fromEntries(
       read
         .filter(({ nodePortAddresses }) => nodePortAddresses !== undefined)

@@ -31,8 +31,8 @@ export interface Rule {
   /** Of `DNAT`. */
   to: string | undefined;
   rejectWith: string | undefined;
-  /** Names of sets that it asks. */
-  sets: readonly string[];
+  /** It asks a set, as rules beside IPVS do. */
+  sets: boolean;
   /** The first thing in it that says something else, so that nobody can tell what the rule does. */
   odd: string | undefined;
 }
@@ -66,7 +66,7 @@ export function readRule(line: string, from: number, place: string): Rule | stri
     probability: undefined,
     to: undefined,
     rejectWith: undefined,
-    sets: [],
+    sets: false,
     odd: undefined,
   };
   let not = false;
@@ -97,7 +97,7 @@ function take(
 ): number {
   const word = words[at]?.text;
   if (option === '--match-set') {
-    rule.sets = [...rule.sets, word ?? ''];
+    rule.sets = true;
     return words.length < at + 2 ? -1 : 2;
   }
   if (option === '--rcheck' || option === '--set') {

@@ -37,9 +37,9 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-function feed(rules: string, family: Family = 'ipv4', test: readonly string[] = []): void {
+function feed(rules: string, family: Family = 'ipv4'): void {
   const tool = family === 'ipv4' ? 'iptables-legacy-restore' : 'ip6tables-legacy-restore';
-  const args = ['netns', 'exec', node.name, tool, '--noflush', ...test];
+  const args = ['netns', 'exec', node.name, tool, '--noflush'];
   execFileSync('ip', args, { input: rules, stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
@@ -57,10 +57,13 @@ function ipvs(...words: readonly string[]): Promise<Result> {
   return new Shell(open).words(words);
 }
 
-const OPTIONS = [
-  { clusterCIDRs: ['10.0.0.0/8', 'fd00:10::/32'], nfacct: false },
-  { detectLocal: { interfaceNamePrefix: 'cali' }, masqueradeAll: true, largeCluster: true },
-];
+const WAYS = [
+  ['Cluster', { clusterCIDRs: ['10.0.0.0/8', 'fd00:10::/32'] }],
+  [
+    'Local',
+    { detectLocal: { interfaceNamePrefix: 'cali' }, masqueradeAll: true, largeCluster: true },
+  ],
+] as const;
 const rich = (externalTrafficPolicy: string): readonly object[] => [
   balanced({
     ...{ externalTrafficPolicy, sessionAffinity: 'ClientIP', externalIPs: ['192.0.2.1'] },
@@ -77,35 +80,28 @@ const rich = (externalTrafficPolicy: string): readonly object[] => [
   }),
 ];
 
-/** Rules of each chain, as text has them. */
+/** Rules, but for the chains that are always there: their targets have words of their own. */
 function ruleLines(text: string): string[] {
-  return (text.match(/^-A KUBE-.*$/gm) ?? []).sort();
+  const fixed = /^-A KUBE-(?:POSTROUTING|MARK-MASQ|FORWARD|FIREWALL) /;
+  return (text.match(/^-A KUBE-.*$/gm) ?? []).filter((line) => !fixed.test(line)).sort();
 }
 
-test.each(['Cluster', 'Local'])(
+test.each(WAYS)(
   'rules for policy %s are printed as the tests have it, and read back',
-  (policy) => {
+  (policy, options) => {
     const map = mapOf(...rich(policy));
-    for (const options of OPTIONS) {
-      let saved = '';
-      const { rules } = iptablesProgram(map, view, options);
-      for (const family of FAMILIES) {
-        feed(rules[family] ?? '', family);
-        const tool = family === 'ipv4' ? 'iptables-legacy-save' : 'ip6tables-legacy-save';
-        const found = node.run(tool, '-c');
-        const about = (text: string): string[] =>
-          ruleLines(text.replace(/^\[\d+:\d+\] /gm, '')).filter(
-            // The chains that are always there have targets with words of their own.
-            (line) => !/^-A KUBE-(?:POSTROUTING|MARK-MASQ|FORWARD|FIREWALL) /.test(line),
-          );
-        expect(about(found)).toEqual(about(printed(rules[family] ?? '', family)));
-        saved += found;
-      }
-      const { ports, healthChecks, problems } = parseIptables(saved);
-      expect({ ports, healthChecks, problems }).toEqual({ ...carried(map), problems: [] });
-      feed('*nat\n-F\n-X\nCOMMIT\n*filter\n-F\n-X\nCOMMIT\n');
-      feed('*nat\n-F\n-X\nCOMMIT\n*filter\n-F\n-X\nCOMMIT\n', 'ipv6');
+    const { rules } = iptablesProgram(map, view, options);
+    let saved = '';
+    for (const family of FAMILIES) {
+      feed(rules[family] ?? '', family);
+      const found = node.run(`ip${family === 'ipv4' ? '' : '6'}tables-legacy-save`, '-c');
+      expect(ruleLines(found.replace(/^\[\d+:\d+\] /gm, ''))).toEqual(
+        ruleLines(printed(rules[family] ?? '', family)),
+      );
+      saved += found;
     }
+    const { ports, healthChecks, problems } = parseIptables(saved);
+    expect({ ports, healthChecks, problems }).toEqual({ ...carried(map), problems: [] });
   },
 );
 
@@ -127,6 +123,27 @@ test('kube diff of the live node: the same, then an endpoint that went, then not
   const nowhere = await ipvs('kube', 'diff', '--netns', pods.name, '-f', file, '--node', 'here');
   expect(nowhere).toMatchObject({ status: 2, stdout: '' });
   expect(nowhere.stderr).toContain('kube-proxy has nothing here');
+});
+
+test('kube diff of a live node whose services are in IPVS', async () => {
+  const file = manifests(service(), slice([LOCAL, REMOTE]));
+  const saved = path.join(folder, 'saved');
+  writeFileSync(
+    saved,
+    '-A -t 172.30.0.10:80 -s rr\n-a -t 172.30.0.10:80 -r 10.1.0.5:8080 -m -w 1\n',
+  );
+  expect(await ipvs('restore', '--netns', node.name, saved)).toMatchObject({ status: 0 });
+  // The chain has the same name as in iptables mode.
+  node.run('ipset', 'create', 'KUBE-CLUSTER-IP', 'hash:ip,port');
+  const rule = '-A KUBE-SERVICES -m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT';
+  feed(`*nat\n:KUBE-SERVICES - [0:0]\n${rule}\nCOMMIT\n`);
+  const diff = ['kube', 'diff', '--netns', node.name, '-f', file, '--node', 'here'];
+  const { status, stdout } = await ipvs(...diff, '--output', 'json');
+  expect(status).toBe(1);
+  expect(JSON.parse(stdout)).toMatchObject({
+    mode: 'ipvs',
+    differences: [{ endpoints: [{ endpoint: '10.1.9.9:8080', change: 'missing' }] }],
+  });
 });
 
 // Two pods behind the node, a client before it.
@@ -192,7 +209,7 @@ test('a state imported from the live rules answers real connections as the rules
     service({ clusterIP: '172.30.0.11' }, one),
     slice([REMOTE], { metadata: { name: 'one', labels: { 'kubernetes.io/service-name': 'one' } } }),
   );
-  const { rules, jumps } = iptablesProgram(map, view, { families: ['ipv4'], nfacct: false });
+  const { rules, jumps } = iptablesProgram(map, view, { families: ['ipv4'] });
   feed(rules.ipv4 ?? '');
   for (const { table, from, to, match } of jumps.ipv4 ?? [])
     node.run(

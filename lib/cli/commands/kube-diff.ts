@@ -3,7 +3,7 @@ import type { Ipvs } from '../../client';
 import { serviceId } from '../../id';
 import type { IptablesMap } from '../../iptables/read';
 import { parseIpvsadm } from '../../ipvsadm';
-import { ipvsProgram, nodePortAddresses } from '../../kube';
+import { ipvsProgram, nodePortAddresses, type IpvsProgramOptions } from '../../kube';
 import { contains, parseCidr } from '../../kube/cidr';
 import type { VirtualServer } from '../../model';
 import { readText } from '../../state/file';
@@ -13,11 +13,13 @@ import { nothingIn, readRules, type RuleFlags } from '../kube/now';
 import type { Printer } from '../printer';
 import type { Paint } from '../table';
 import { NotDone } from '../wrong';
-import { clusterOf, type Cluster, type MapFlags } from './kube';
+import { clusterOf, optionsOf, type MapFlags, type ReadCluster } from './kube';
 
 export interface DiffFlags extends Omit<MapFlags, 'output'>, RuleFlags {
   readonly ipvsadmSave?: string;
 }
+
+type Cluster = ReadCluster & { readonly options: IpvsProgramOptions };
 
 /** Resolves with the exit status: 1 when something differs. */
 export async function diffKube(
@@ -26,7 +28,8 @@ export async function diffKube(
   flags: DiffFlags,
   netns: string | undefined,
 ): Promise<number> {
-  const cluster = await clusterOf(io, flags);
+  const read = await clusterOf(io, flags);
+  const cluster: Cluster = { ...read, options: optionsOf(flags, read.config) };
   const now = await readNow(io, flags, netns);
   const differences = [
     ...('map' in now ? againstRules(now.map, cluster) : againstServers(now.servers, cluster)),

@@ -77,50 +77,57 @@ async function liveAddresses(netns: string | undefined): Promise<readonly string
   }
 }
 
-/** What rules do and no state says; names of services up to this many each. */
+/** How many ways in are named of each kind. */
 const SHOWN = 5;
 
+/** What rules do and no state says. */
 function lost(map: IptablesMap, node: NodeView): readonly string[] {
   const ways = map.ports.flatMap((port) => port.frontends.map((way) => [port, way] as const));
-  const which = (of: (port: ServicePort, way: Frontend) => boolean): string => {
-    const all = ways
-      .filter(([port, way]) => of(port, way))
-      .map(([port, way]) => labelOf(port, way));
+  const line = (
+    topic: string,
+    is: (port: ServicePort, way: Frontend) => boolean,
+    what: string,
+  ): readonly string[] => {
+    const all = ways.filter(([port, way]) => is(port, way));
+    if (all.length === 0) return [];
+    const names = all.slice(0, SHOWN).map(([port, way]) => labelOf(port, way));
     const more = all.length > SHOWN ? ` and ${all.length - SHOWN} more` : '';
-    return all.slice(0, SHOWN).join(', ') + more;
+    return [`${topic}: ${names.join(', ')}${more}: ${what}`];
   };
-  const local = ({ endpoints }: ServicePort): number => endpoints.local?.length ?? 0;
-  const found: readonly (readonly [string, string])[] = [
-    [
-      which((_port, { sourceRanges }) => sourceRanges !== undefined),
-      'admits certain sources alone: a state lets everybody in',
-    ],
-    [
-      which(({ endpoints }) => !endpoints.anywhere),
-      'has no endpoints and is refused: in the state it is a service without destinations',
-    ],
-    [
-      which((port, { policy, kind }) => isOutside(kind, policy) && local(port) > 0),
-      'leads pods and this node to every endpoint, and others to those of this node: in the state it leads all to those of this node',
-    ],
-    [
-      which(
-        (port, { policy }) => policy === 'local' && port.endpoints.anywhere && local(port) === 0,
-      ),
-      'has no endpoint on this node and is dropped: in the state it leads to those elsewhere, if they are known',
-    ],
-    [
-      which((port, { kind }) => kind === 'nodePort' && openOn(node, port.family).length === 0),
-      'is a node port, and no address of this node is known: left out; give --node-address',
-    ],
-  ];
-  const checks = map.ports.filter(({ healthCheckNodePort }) => healthCheckNodePort !== undefined);
+  const here = ({ endpoints }: ServicePort): boolean => (endpoints.local ?? []).length > 0;
   return [
-    ...found.filter(([names]) => names !== '').map(([names, what]) => `${names}: ${what}`),
-    ...(checks.length > 0
-      ? [`${checks.length} ports have a health check node port: nothing in a state answers there`]
-      : []),
-    'a state has virtual services alone: their addresses must be bound to a device, and traffic masqueraded where the rules did (MARK-MASQ); ipvs kube apply does both',
+    ...line(
+      'source ranges',
+      (_port, { sourceRanges }) => sourceRanges !== undefined,
+      'the rules let certain sources in alone, the state everybody',
+    ),
+    ...line(
+      'no endpoints',
+      ({ endpoints }) => !endpoints.anywhere,
+      'the rules refuse connections, the state has a service without destinations',
+    ),
+    ...line(
+      'policy Local',
+      (port, { kind, policy }) => isOutside(kind, policy) && here(port),
+      'the rules lead pods and this node to every endpoint, the state leads everybody to those of this node',
+    ),
+    ...line(
+      'policy Local without an endpoint here',
+      (port, { policy }) => policy === 'local' && port.endpoints.anywhere && !here(port),
+      'the rules drop what comes from outside, the state leads it to endpoints elsewhere where there are any in the rules',
+    ),
+    ...line(
+      'node ports',
+      ({ family }, { kind }) => kind === 'nodePort' && openOn(node, family).length === 0,
+      'no address of this node is known, so they are left out: give --node-address',
+    ),
+    ...line(
+      'health check node ports',
+      ({ healthCheckNodePort }, { kind }) =>
+        healthCheckNodePort !== undefined && kind === 'clusterIP',
+      'nothing answers there',
+    ),
+    'addresses and masquerading: a state has virtual services alone: bind their addresses to a device, and masquerade what the rules mark (MARK-MASQ); ipvs kube apply does both',
   ];
 }
 

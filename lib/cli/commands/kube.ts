@@ -16,7 +16,8 @@ import { WrongUse } from '../wrong';
 /** The forms a program is printed in. */
 export const PROGRAM_OUTPUTS = ['json', 'yaml', 'save', 'iptables', 'ipset'] as const;
 
-export interface MapFlags {
+/** What says which node, and what of a cluster counts for it. */
+export interface ClusterFlags {
   readonly file: readonly string[];
   readonly config?: string;
   readonly node?: string;
@@ -24,10 +25,13 @@ export interface MapFlags {
   readonly nodeAddress?: readonly string[];
   readonly nodePortAddresses?: readonly string[];
   readonly clusterCidr?: readonly string[];
-  readonly scheduler?: Scheduler;
   readonly masqueradeAll?: true;
   readonly family?: Family;
   readonly proxyName?: string;
+}
+
+export interface MapFlags extends ClusterFlags {
+  readonly scheduler?: Scheduler;
   readonly reject: boolean;
   readonly externalLocal?: 'shared' | 'separate';
   readonly icmpEcho?: true;
@@ -58,17 +62,24 @@ function asText(program: NodeProgram, output: 'save' | 'iptables' | 'ipset'): st
     .join('');
 }
 
-/** What files and options say: a map, the node, and how to program it. */
-export interface Cluster {
+/** The program that files and options make. Throws WrongUse, and IpvsError for options that make no sense. */
+export async function programOf(io: Io, flags: MapFlags): Promise<NodeProgram> {
+  const { map: found, node, config, problems } = await clusterOf(io, flags);
+  const program = ipvsProgram(found, node, optionsOf(flags, config));
+  return { ...program, problems: [...problems, ...program.problems] };
+}
+
+/** A cluster as a node sees it, and what was said of it in files. */
+export interface ReadCluster {
   readonly map: ServiceMap;
   readonly node: NodeView;
-  readonly options: IpvsProgramOptions;
-  /** Of the files, beside those of the map. */
+  readonly config: ReadConfig | undefined;
+  /** Of the files; those of the map are its own. */
   readonly problems: readonly string[];
 }
 
-/** Reads files and options. Throws WrongUse, and IpvsError for a node that makes no sense. */
-export async function clusterOf(io: Io, flags: MapFlags): Promise<Cluster> {
+/** What files and options say of a cluster and a node. Throws WrongUse. */
+export async function clusterOf(io: Io, flags: ClusterFlags): Promise<ReadCluster> {
   const config = flags.config === undefined ? undefined : await readConfigFile(flags.config, io);
   const name = flags.node ?? config?.nodeName;
   if (name === undefined) {
@@ -85,24 +96,18 @@ export async function clusterOf(io: Io, flags: MapFlags): Promise<Cluster> {
   };
   const { services, slices, ...gathered } = await gather(io, flags);
   const proxy = flags.proxyName === undefined ? {} : { serviceProxyName: flags.proxyName };
+  const found = serviceMap(services, slices, node, proxy);
   return {
-    map: serviceMap(services, slices, node, proxy),
+    map: found,
     node,
-    options: optionsOf(flags, config),
+    config,
     problems: [...(config?.problems ?? []), ...gathered.problems],
   };
 }
 
-/** The program that files and options make. Throws WrongUse, and IpvsError for options that make no sense. */
-export async function programOf(io: Io, flags: MapFlags): Promise<NodeProgram> {
-  const { map: found, node, options, problems } = await clusterOf(io, flags);
-  const program = ipvsProgram(found, node, options);
-  return { ...program, problems: [...problems, ...program.problems] };
-}
-
 async function gather(
   io: Io,
-  flags: MapFlags,
+  flags: ClusterFlags,
 ): Promise<{
   services: Parameters<typeof serviceMap>[0];
   slices: Parameters<typeof serviceMap>[1];
@@ -119,8 +124,8 @@ async function gather(
   return { services, slices, problems };
 }
 
-// What is said on the command line goes before what a file says.
-function optionsOf(flags: MapFlags, config: ReadConfig | undefined): IpvsProgramOptions {
+/** What is said on the command line goes before what a file says. */
+export function optionsOf(flags: MapFlags, config: ReadConfig | undefined): IpvsProgramOptions {
   const { clusterCidr, scheduler, masqueradeAll, family, externalLocal, icmpEcho } = flags;
   return {
     ...config?.options,
