@@ -14,8 +14,9 @@ export function desiredLines({ task, services, competitors }: DesiredTask): stri
 export function desiredTargets({ task, services, competitors }: DesiredTask): Target[] {
   const size = `${services} × 10`;
   if (task === 'nothing changed') {
-    const value = ratio(competitors, 'pass with one dump a service', 'pass: servers, plan');
-    const name = `${size}: pass with one dump a service / pass`;
+    const slow = 'reconcile with one dump a service, a round';
+    const value = ratio(competitors, slow, 'reconcile, a round');
+    const name = `${size}: round with one dump a service / round`;
     return [{ name, value, limit: '≥ 5', met: value >= 5 }];
   }
   if (!task.endsWith('destinations changed')) return [];

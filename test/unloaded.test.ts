@@ -22,11 +22,11 @@ test('reconciling goes on trying, less and less often, and gets there when the m
     readonly gaps: readonly [number, number, number];
   };
   expect(found).toMatchObject({
-    code: 'ENOENT',
-    message: expect.stringContaining('modprobe ip_vs') as unknown,
+    code: 'ERR_IPVS_UNAVAILABLE',
+    message: expect.stringContaining('this kernel has no IPVS') as unknown,
     healthyWhileGone: false,
     healthy: true,
-    last: 'ENOENT',
+    last: 'ERR_IPVS_UNAVAILABLE',
     found: [{ address: '10.0.0.1', destinations: [{ address: '192.0.2.1' }] }],
   });
   const [first, second, third] = found.gaps;

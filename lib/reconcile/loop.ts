@@ -10,7 +10,7 @@ import { plan, type Plan } from '../plan';
 import type { Health, Reconciliation, Round } from '../reconcile';
 import { Backoff } from './backoff';
 import type { Clock } from './clock';
-import { isTooMuch, lossOf } from './loss';
+import { isTooMuch, lossOf, takesAway } from './loss';
 import type { FullOptions } from './options';
 import { Rounds } from './rounds';
 
@@ -196,8 +196,8 @@ export class Loop implements Reconciliation {
       made = next;
       const notTried = made.changes.map((change) => ({ change, status: 'not tried' as const }));
       const target = this.#good ?? state;
-      const loss = lossOf(target.servers, servers, this.#options.plan.owns);
-      if (isTooMuch(loss, this.#options.maxLoss)) {
+      const loss = takesAway(made) && lossOf(target.servers, servers, this.#options.plan.owns);
+      if (loss !== false && isTooMuch(loss, this.#options.maxLoss)) {
         this.#refused = true;
         this.#backoff.worked(EVERYTHING);
         const error = tooMuch(loss.lost, loss.owned);

@@ -1,12 +1,21 @@
 // What a pass would take away: an empty list by mistake must not empty the kernel.
 import { serviceId } from '../id';
 import type { ServiceKey, VirtualServer } from '../model';
+import type { Plan } from '../plan';
 
 export interface Loss {
   /** Services that would be deleted, or left without any destination. */
   readonly lost: number;
   /** Services that were found and are ours. */
   readonly owned: number;
+}
+
+/** Whether there is a loss to count: most passes of a large table take nothing away. */
+export function takesAway({ changes, draining }: Plan): boolean {
+  return (
+    draining.length > 0 ||
+    changes.some(({ op }) => op === 'deleteService' || op === 'deleteDestination')
+  );
 }
 
 export function lossOf(
