@@ -1,7 +1,7 @@
 // JSON goes a way of its own. It must lead where the reader of YAML, which knows JSON too, leads.
 import fc from 'fast-check';
 import { documents, yamlDocuments, type Node } from '../lib/state/document';
-import { jsonDocument } from '../lib/state/json';
+import { jsonDocuments } from '../lib/state/json';
 import { Problems, StateError } from '../lib/state/problems';
 import { parseState, printState } from '../lib/state';
 
@@ -27,7 +27,7 @@ function shown(node: Node): unknown {
 }
 
 const isJson = (text: string): boolean =>
-  jsonDocument(text, new Problems('parseState', undefined, text)) !== undefined;
+  jsonDocuments(text, new Problems('parseState', undefined, text)) !== undefined;
 
 test('every JSON: the same nodes, in the same places', () => {
   fc.assert(
@@ -85,9 +85,29 @@ test('what is nearly JSON is YAML, or wrong in the words of YAML', () => {
   );
 });
 
+test('long texts and many brackets are read, or told of', () => {
+  const long = 'a'.repeat(4_000_000);
+  expect(parseState(`{"x-a":"${long}","services":[]}`)).toEqual({ services: [] });
+  for (const text of [
+    `{"x-a":"${long}`,
+    `{"x-a":"${'\\'.repeat(1_000_001)}"}`,
+    `{"x-a":"${'\\"'.repeat(500_000)}`,
+  ]) {
+    expect(isJson(text)).toBe(false);
+  }
+  expect(isJson(`{"x-a":"${'\\"'.repeat(500_000)}"}`)).toBe(true);
+});
+
 test('deeper than any state is told of, not followed', () => {
-  const text = '['.repeat(100_000) + ']'.repeat(100_000);
-  expect(() => parseState(text)).toThrow('nested more than 64 deep');
+  for (const text of [
+    '['.repeat(10_000_000),
+    '{"services":['.repeat(100_000),
+    '\n [' + '[1,['.repeat(100),
+  ]) {
+    expect(() => parseState(text)).toThrow(
+      /^parseState: \d:\d: nested more than 64 deep: no state is$/,
+    );
+  }
 });
 
 test('a table of 10 000 × 10 is read in a fraction of the time that it takes as YAML', () => {

@@ -35,6 +35,11 @@ export class Printer {
       : (_style, text) => text;
   }
 
+  /** Whether nothing is to be said but errors. */
+  get isQuiet(): boolean {
+    return this.#quiet;
+  }
+
   get paint(): Paint {
     return this.#paint;
   }

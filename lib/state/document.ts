@@ -17,8 +17,8 @@ import {
   type YAMLMap,
 } from 'yaml';
 import { show } from '../errors';
-import { jsonDocument } from './json';
-import { DEPTH } from './limits';
+import { jsonDocuments } from './json';
+import { DEPTH, TOO_DEEP } from './limits';
 import type { Problems } from './problems';
 
 interface Place {
@@ -50,9 +50,7 @@ const MERGED = 1_000_000;
 
 /** The documents of a text, empty ones left out. Those that are no YAML become problems. */
 export function* documents(text: string, problems: Problems): Generator<Node> {
-  const json = jsonDocument(text, problems);
-  if (json === undefined) yield* yamlDocuments(text, problems);
-  else yield json;
+  yield* jsonDocuments(text, problems) ?? yamlDocuments(text, problems);
 }
 
 /** The same, read as YAML whatever it is. */
@@ -65,7 +63,7 @@ export function* yamlDocuments(text: string, problems: Problems): Generator<Node
   });
   for (const token of new Parser().parse(text)) {
     if (isDeep(token)) {
-      problems.add(token.offset, token.offset + 1, `nested more than ${DEPTH} deep: no state is`);
+      problems.add(token.offset, token.offset + 1, TOO_DEEP);
       return;
     }
     for (const document of composer.next(token)) yield* read(document, problems);

@@ -2,31 +2,36 @@
 // and memory. What is not strictly JSON is left to the reader of YAML, and so are its errors.
 import { show } from '../errors';
 import type { Entry, ListNode, MapNode, Node, ScalarNode } from './document';
-import { DEPTH } from './limits';
+import { DEPTH, TOO_DEEP } from './limits';
 import type { Problems } from './problems';
 
 const BLANK = /[ \t\n\r]*/y;
 // eslint-disable-next-line no-control-regex -- JSON has none of them in a text
-const TEXT = /"(?:[^"\\\u0000-\u001f]|\\["\\/bfnrt]|\\u[\dA-Fa-f]{4})*"/y;
+const SPECIAL = /[\\\u0000-\u001f]/;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const PLAIN = /^-?(?:0|[1-9]\d*)$/;
 const WORDS = { true: true, false: false, null: null } as const;
 
 /** The text is not JSON. */
 class NotJson extends Error {}
+class TooDeep extends Error {}
 
-/** Undefined where the text is not JSON, as far as the reader of YAML can tell more about it. */
-export function jsonDocument(text: string, problems: Problems): Node | undefined {
+/** The documents of a text that is JSON: one, or none where what is wrong has been told. Undefined where it is not JSON. */
+export function jsonDocuments(text: string, problems: Problems): Node[] | undefined {
   // Most of what is not JSON says so at once.
-  if (!/^\s*[[{]/.test(text)) return undefined;
+  const start = text.search(/\S/);
+  if (!'[{'.includes(text.charAt(start)) || start < 0) return undefined;
   const found: Found[] = [];
   try {
     const node = new Reader(text, found).document();
-    for (const { start, end, message } of found) problems.add(start, end, message(problems));
-    return node;
+    for (const one of found) problems.add(one.start, one.end, one.message(problems));
+    return [node];
   } catch (error) {
     if (error instanceof NotJson) return undefined;
-    throw error;
+    if (!(error instanceof TooDeep)) throw error;
+    // Whatever follows; in YAML it would be as deep, and take its reader long.
+    problems.add(start, start + 1, TOO_DEEP);
+    return [];
   }
 }
 
@@ -49,14 +54,14 @@ class Reader {
 
   document(): Node {
     this.#blank();
-    const node = this.#value(0);
+    const node = this.#value(1);
     this.#blank();
     if (this.#at < this.#text.length) throw new NotJson();
     return node;
   }
 
   #value(depth: number): Node {
-    if (depth > DEPTH) throw new NotJson();
+    if (depth > DEPTH) throw new TooDeep();
     const start = this.#at;
     switch (this.#text.charAt(start)) {
       case '{':
@@ -135,10 +140,27 @@ class Reader {
     throw new NotJson();
   }
 
+  // By hand, as a pattern would run out of stack in a long one.
   #string(): string {
-    const text = this.#match(TEXT);
-    if (text === undefined) throw new NotJson();
-    return text.includes('\\') ? (JSON.parse(text) as string) : text.slice(1, -1);
+    const start = this.#at;
+    let end = this.#text.indexOf('"', start + 1);
+    while (end > 0 && this.#isEscaped(end)) end = this.#text.indexOf('"', end + 1);
+    if (end < 0) throw new NotJson();
+    this.#at = end + 1;
+    const plain = this.#text.slice(start + 1, end);
+    if (!SPECIAL.test(plain)) return plain;
+    try {
+      return JSON.parse(this.#text.slice(start, end + 1)) as string;
+    } catch {
+      throw new NotJson();
+    }
+  }
+
+  /** Whether an odd number of backslashes is before it. */
+  #isEscaped(at: number): boolean {
+    let before = at - 1;
+    while (this.#text.charCodeAt(before) === 92) before--;
+    return (at - before) % 2 === 0;
   }
 
   #scalar(value: unknown, start: number): ScalarNode {

@@ -2,3 +2,4 @@
 
 /** No state is that deep, and deeper ones exhaust a parser's stack. */
 export const DEPTH = 64;
+export const TOO_DEEP = `nested more than ${DEPTH} deep: no state is`;

@@ -212,13 +212,16 @@ test('where persistence keeps clients coming, a person is told', async () => {
   await shell.ok(`service set ${WEB} --persistence 60`);
   const kept = `services: [{ service: ${WEB}, persistence: { timeout: 60 }, destinations: [192.0.2.1:80] }]`;
   shell.isTTY = { stdin: false, stdout: false, stderr: true };
-  for (const [setting, isTold] of [
-    ['0\n', true],
-    ['1\n', false],
+  for (const [setting, flags, isTold] of [
+    ['0\n', '', true],
+    ['1\n', '', false],
+    ['0\n', ' --quiet', false],
+    // Whose settings are not those of this one.
+    ['0\n', ' --netns other', false],
   ] as const) {
     await shell.type(`destination add ${WEB} ${OLD}`);
     shell.system = machine({ '/proc/sys/net/ipv4/vs/expire_quiescent_template': setting });
-    const { stderr } = await shell.type(`apply -f ${file(kept)} --drain`);
+    const { stderr } = await shell.type(`apply -f ${file(kept)} --drain${flags}`);
     expect(stderr.includes('expire_quiescent_template')).toBe(isTold);
   }
 });

@@ -18,6 +18,8 @@ export interface DrainFlags {
   readonly drain?: number;
   /** UDP and SCTP, too. */
   readonly drainAll?: true;
+  /** In another network namespace, whose settings cannot be looked at from here. */
+  readonly isElsewhere?: true;
 }
 
 /** Undefined where nobody asked for it. */
@@ -38,16 +40,18 @@ export class Drain {
   #full: FullOptions | undefined;
   #draining: readonly Draining[] = [];
   #leaving: ReadonlySet<string> = new Set();
+  readonly #isElsewhere: boolean;
   #isPersistent = false;
   #remaining: Remaining | undefined;
 
-  private constructor(options: DrainOptions) {
+  private constructor(options: DrainOptions, isElsewhere: boolean) {
     this.#options = options;
+    this.#isElsewhere = isElsewhere;
   }
 
   static asked(flags: DrainFlags): Drain | undefined {
     const options = drainOptions(flags);
-    return options && new Drain(options);
+    return options && new Drain(options, flags.isElsewhere === true);
   }
 
   /** Those of a plan that begins to drain. */
@@ -101,12 +105,13 @@ export class Drain {
   async follow(client: Ipvs, printer: Printer, io: Io, signal: AbortSignal): Promise<void> {
     const drains = this.#full?.drains;
     if (drains === undefined || this.#draining.length === 0) return;
-    if (this.#isPersistent && io.system().readFile(TEMPLATES)?.trim() === '0') {
+    const mayLook = this.#isPersistent && !this.#isElsewhere;
+    if (mayLook && io.system().readFile(TEMPLATES)?.trim() === '0') {
       printer.hint(
         'persistent clients keep coming until the time is up, as net.ipv4.vs.expire_quiescent_template is 0: sysctl -w net.ipv4.vs.expire_quiescent_template=1',
       );
     }
-    const status = new Status(io, 0);
+    const status = new Status(io, printer, 0);
     const remaining = new Remaining(
       client,
       this.#draining,

@@ -175,7 +175,7 @@ async function carryOut(
   command: string,
 ): Promise<number> {
   const signal = io.interruption();
-  const { applied, broken } = await send(client, io, work.plan, signal);
+  const { applied, broken } = await send(client, printer, io, work.plan, signal);
   const isWhole = broken === undefined && applied.complete;
   if (isWhole && Object.keys(work.timeouts).length > 0) await client.setTimeouts(work.timeouts);
   // What could not be done does not keep the rest from draining.
@@ -208,11 +208,12 @@ async function carryOut(
 
 async function send(
   client: Ipvs,
+  printer: Printer,
   io: Io,
   changes: Plan,
   signal: AbortSignal,
 ): Promise<{ readonly applied: Applied; readonly broken?: ApplyError }> {
-  const status = new Status(io);
+  const status = new Status(io, printer);
   const progress = ({ done, total }: { readonly done: number; readonly total: number }): void => {
     status.show(`${done} of ${total} changes`);
   };

@@ -33,8 +33,10 @@ export function addStateCommands(program: Command, scope: Scope): void {
     mustDrain(flags);
     mustBeMeant(scope, flags);
     const state = await lazy.commands.state().readStateFile(scope.io, flags.file);
+    const isElsewhere = scope.options(apply).netns !== undefined;
+    const all = { ...flags, ...(isElsewhere && { isElsewhere }) };
     await scope.withClient(apply, (client, printer) =>
-      lazy.commands.state().apply(client, printer, scope.io, state, flags, 'apply'),
+      lazy.commands.state().apply(client, printer, scope.io, state, all, 'apply'),
     );
   });
 
