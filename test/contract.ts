@@ -2,6 +2,7 @@
 // the synchronous client.
 import { applying } from './contract/applying';
 import { badInput } from './contract/bad-input';
+import { connections } from './contract/connections';
 import { daemons } from './contract/daemons';
 import { destinations } from './contract/destinations';
 import { Here, type MakePlace } from './contract/kit';
@@ -32,6 +33,9 @@ export function contract(name: string, makePlace: MakePlace, many = 200_000): vo
     });
     describe('apply', () => {
       applying(here, many);
+    });
+    describe('the connection table', () => {
+      connections(here);
     });
     describe('lifecycle', () => {
       lifecycle(here);

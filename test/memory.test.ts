@@ -26,17 +26,28 @@ const equipped = (): MemoryKernel =>
     ],
   });
 const release = (): Promise<void> => Promise.resolve();
+const connecting =
+  (kernel: MemoryKernel): Place['connect'] =>
+  (rows) => {
+    kernel.setConnections(rows);
+    return Promise.resolve();
+  };
 
 contract('in memory', (): Promise<Place> => {
   const kernel = equipped();
   const open = (): Promise<ReturnType<typeof kernel.open>> => Promise.resolve(kernel.open());
-  return Promise.resolve({ client: kernel.open(), open, release });
+  return Promise.resolve({ client: kernel.open(), open, connect: connecting(kernel), release });
 });
 
 contract('in memory, synchronous', (): Promise<Place> => {
   const kernel = equipped();
   const make = (): ReturnType<typeof kernel.open> => asynchronously(kernel.openSync());
-  return Promise.resolve({ client: make(), open: () => Promise.resolve(make()), release });
+  return Promise.resolve({
+    client: make(),
+    open: () => Promise.resolve(make()),
+    connect: connecting(kernel),
+    release,
+  });
 });
 
 test('each has a kernel of its own', async () => {

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -20,6 +21,7 @@
 #include "connections.h"
 #include "failure.h"
 #include "layout.h"
+#include "reading.h"
 #include "records.h"
 #include "route.h"
 #include "socket.h"
@@ -133,27 +135,42 @@ Failure Guarded(const std::function<Failure()>& run) {
   }
 }
 
+// Whether the environment still runs JavaScript; calls that would are refused when it does not.
+bool IsAlive(Napi::Env env) {
+  bool has = false;
+  return napi_has_element(env, Napi::Object::New(env), 0, &has) == napi_ok;
+}
+
 // Every asynchronous call: `run` on a thread of the pool, then, back on the JavaScript thread,
 // `result` makes the value that the promise gets, and `done` learns whether it could be given.
+// Where `is_over` is false after it ran, that was but a slice of it, and there is no result yet.
 class Task : public Napi::AsyncWorker {
  public:
   using Run = std::function<Failure()>;
   using Result = std::function<Napi::Value(Napi::Env)>;
-  using Done = std::function<void(bool alive)>;
+  enum class End { kDone, kSlice, kDead };
+  using Done = std::function<void(End end)>;
 
-  Task(Napi::Env env, Promise promise, Run run, Result result, Done done)
+  Task(Napi::Env env, Promise promise, Run run, Result result, std::shared_ptr<bool> is_over,
+       Done done)
       : AsyncWorker(env, "ipvs"),
         promise_(promise),
         run_(std::move(run)),
         result_(std::move(result)),
+        is_over_(std::move(is_over)),
         done_(std::move(done)) {}
 
   void Execute() override { failure_ = Guarded(run_); }
 
-  void OnOK() override { done_(Settle()); }
-  void OnError(const Napi::Error&) override { done_(Settle()); }
+  void OnOK() override { done_(Conclude()); }
+  void OnError(const Napi::Error&) override { done_(Conclude()); }
 
  private:
+  End Conclude() {
+    if (failure_ || is_over_ == nullptr || *is_over_) return Settle() ? End::kDone : End::kDead;
+    return IsAlive(Env()) ? End::kSlice : End::kDead;
+  }
+
   bool Settle() {
     try {
       if (failure_) return promise_.Reject(ErrorOf(Env(), failure_).Value());
@@ -166,8 +183,34 @@ class Task : public Napi::AsyncWorker {
   Promise promise_;
   Run run_;
   Result result_;
+  std::shared_ptr<bool> is_over_;
   Done done_;
   Failure failure_;
+};
+
+// One reading of the connection table on the pool, slice by slice.
+struct ConnectionsCall {
+  // Short to whoever waits for it, and long beside what handing it to the pool costs.
+  static constexpr std::chrono::milliseconds kSlice{50};
+
+  const std::shared_ptr<Conversation> connection;
+  const ipvs::ConnectionQuery query;
+  std::atomic<bool> canceled = false;
+  bool is_over = false;
+  std::optional<ipvs::ConnectionColumns> columns;
+  std::unique_ptr<ipvs::Reading> reading;
+
+  ConnectionsCall(std::shared_ptr<Conversation> from, const ipvs::ConnectionQuery& what)
+      : connection(std::move(from)), query(what) {}
+
+  Failure Continue() {
+    const auto until = ipvs::Reading::Clock::now() + kSlice;
+    if (reading == nullptr) {
+      Failure failure = connection->OpenConnections(query, &columns.emplace(), &reading);
+      if (failure) return failure;
+    }
+    return reading->Continue(until, canceled, &is_over);
+  }
 };
 
 // The calls on one connection, in order. They wait here and not in the thread pool, so that one
@@ -184,28 +227,28 @@ class CallQueue : public std::enable_shared_from_this<CallQueue> {
   Napi::Value Push(Napi::Env env, Op op, ipvs::Bytes bytes) {
     auto request = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());
     auto reply = std::make_shared<ByteBuffer>();
-    return Push(
-        env, 0, nullptr,
-        [connection = connection_, op, request, reply] {
-          return connection->Execute(op, *request, reply.get());
-        },
-        [reply](Napi::Env env) { return Share(env, reply.get()); });
+    return Push(env, Call(
+                         env,
+                         [connection = connection_, op, request, reply] {
+                           return connection->Execute(op, *request, reply.get());
+                         },
+                         [reply](Napi::Env env) { return Share(env, reply.get()); }));
   }
 
   // Cancel(ticket) breaks it off, wherever it is.
   Napi::Value PushConnections(Napi::Env env, const ipvs::ConnectionQuery& query, double ticket) {
-    auto canceled = std::make_shared<std::atomic<bool>>(false);
-    auto columns = std::make_shared<std::optional<ipvs::ConnectionColumns>>();
-    return Push(
-        env, ticket, canceled,
-        [connection = connection_, query, canceled, columns] {
-          return connection->ReadConnections(query, *canceled, &columns->emplace());
-        },
-        [columns](Napi::Env env) { return ColumnsOf(env, &**columns, true); });
+    auto reading = std::make_shared<ConnectionsCall>(connection_, query);
+    Call call(
+        env, [reading] { return reading->Continue(); },
+        [reading](Napi::Env env) { return ColumnsOf(env, &*reading->columns, true); });
+    call.ticket = ticket;
+    call.canceled = std::shared_ptr<std::atomic<bool>>(reading, &reading->canceled);
+    call.is_over = std::shared_ptr<bool>(reading, &reading->is_over);
+    return Push(env, std::move(call));
   }
 
   void Cancel(Napi::Env env, double ticket) {
-    if (running_ && running_ticket_ == ticket && canceled_ != nullptr) canceled_->store(true);
+    if (running_.has_value() && running_->ticket == ticket) CancelRunning();
     for (auto call = calls_.begin(); call != calls_.end(); ++call) {
       if (call->canceled == nullptr || call->ticket != ticket) continue;
       Promise promise = call->promise;
@@ -219,7 +262,7 @@ class CallQueue : public std::enable_shared_from_this<CallQueue> {
   Napi::Value Close(Napi::Env env) {
     Promise promise(env);
     Stop(env);
-    if (running_) {
+    if (running_.has_value()) {
       closers_.push_back(promise);
     } else {
       connection_->Close();
@@ -234,47 +277,55 @@ class CallQueue : public std::enable_shared_from_this<CallQueue> {
   }
 
  private:
-  using Flag = std::shared_ptr<std::atomic<bool>>;
-
   struct Call {
     Promise promise;
-    double ticket;
-    Flag canceled;  // null for calls that cannot be broken off
     Task::Run run;
     Task::Result result;
+    double ticket = 0;
+    std::shared_ptr<std::atomic<bool>> canceled;  // null for calls that cannot be broken off
+    std::shared_ptr<bool> is_over;                // null for calls that run in one go
+
+    Call(Napi::Env env, Task::Run run, Task::Result result)
+        : promise(env), run(std::move(run)), result(std::move(result)) {}
   };
 
-  Napi::Value Push(Napi::Env env, double ticket, Flag canceled, Task::Run run,
-                   Task::Result result) {
-    Promise promise(env);
-    calls_.push_back({promise, ticket, std::move(canceled), std::move(run), std::move(result)});
-    if (!running_) StartNext(env);
+  Napi::Value Push(Napi::Env env, Call call) {
+    const Promise promise = call.promise;
+    calls_.push_back(std::move(call));
+    if (!running_.has_value()) StartNext(env);
     return promise.value();
   }
 
   void Stop(Napi::Env env) {
     closed_ = true;
-    if (running_ && canceled_ != nullptr) canceled_->store(true);
+    CancelRunning();
     for (Call& call : std::exchange(calls_, {})) {
       call.promise.Reject(ErrorOf(env, kCanceled).Value());
     }
   }
 
+  void CancelRunning() {
+    if (running_.has_value() && running_->canceled != nullptr) running_->canceled->store(true);
+  }
+
   void StartNext(Napi::Env env) {
-    Call call = std::move(calls_.front());
+    running_ = std::move(calls_.front());
     calls_.pop_front();
-    running_ticket_ = call.ticket;
-    canceled_ = std::move(call.canceled);
+    Run(env);
+  }
+
+  // Others may have the thread between two slices of the call.
+  void Run(Napi::Env env) {
     auto* task =
-        new Task(env, call.promise, std::move(call.run), std::move(call.result),
-                 [queue = shared_from_this(), env](bool alive) { queue->Finish(env, alive); });
-    running_ = true;
+        new Task(env, running_->promise, running_->run, running_->result, running_->is_over,
+                 [queue = shared_from_this(), env](Task::End end) { queue->Finish(env, end); });
     task->Queue();
   }
 
-  void Finish(Napi::Env env, bool alive) {
-    running_ = false;
-    if (!alive) {
+  void Finish(Napi::Env env, Task::End end) {
+    if (end == Task::End::kSlice) return Run(env);
+    running_.reset();
+    if (end == Task::End::kDead) {
       // The environment is going down: nobody waits for the rest any more.
       calls_.clear();
       closers_.clear();
@@ -291,9 +342,7 @@ class CallQueue : public std::enable_shared_from_this<CallQueue> {
   std::shared_ptr<Conversation> connection_;
   std::deque<Call> calls_;
   std::vector<Promise> closers_;
-  Flag canceled_;  // of the call that runs
-  double running_ticket_ = 0;
-  bool running_ = false;
+  std::optional<Call> running_;
   bool closed_ = false;
 };
 
@@ -413,12 +462,12 @@ class Handle : public Napi::ObjectWrap<Handle> {
 
   Napi::Value ConnectionsSync(const Napi::CallbackInfo& info) {
     const ipvs::ConnectionQuery query = QueryOf(info);
-    const std::atomic<bool> canceled = false;
     std::optional<ipvs::ConnectionColumns> columns;
     const Failure failure = Guarded([&]() -> Failure {
       if (queue_->closed()) return kClosed;
-      columns.emplace();
-      return queue_->connection().ReadConnections(query, canceled, &*columns);
+      std::unique_ptr<ipvs::Reading> reading;
+      Failure opened = queue_->connection().OpenConnections(query, &columns.emplace(), &reading);
+      return opened ? opened : reading->Finish(false);
     });
     if (failure) throw ErrorOf(info.Env(), failure);
     return ColumnsOf(info.Env(), &*columns, false);
@@ -464,7 +513,8 @@ class Addon : public Napi::Addon<Addon> {
         [arguments, connection] {
           return Kind::Open(arguments.netns, arguments.timeout, connection.get());
         },
-        [this, connection](Napi::Env) { return NewHandle(std::move(*connection)); }, [](bool) {});
+        [this, connection](Napi::Env) { return NewHandle(std::move(*connection)); }, nullptr,
+        [](Task::End) {});
     task->Queue();
     return promise.value();
   }

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <memory>
 
 namespace ipvs {
 namespace {
@@ -270,18 +269,26 @@ Failure ConnectionParser::TakeHeader(std::string_view line) {
   return {};
 }
 
-Failure ReadConnections(int fd, const ConnectionQuery& query, const std::atomic<bool>& canceled,
-                        ConnectionColumns* columns) {
-  const auto buffer = std::make_unique_for_overwrite<char[]>(kReadSize);
-  ConnectionParser parser(query, columns);
-  for (;;) {
+TableReading::TableReading(int fd, const ConnectionQuery& query, ConnectionColumns* columns)
+    : fd_(fd),
+      buffer_(std::make_unique_for_overwrite<char[]>(kReadSize)),
+      parser_(query, columns) {}
+
+TableReading::~TableReading() { close(fd_); }
+
+Failure TableReading::Continue(Clock::time_point until, const std::atomic<bool>& canceled,
+                               bool* is_over) {
+  do {
     if (canceled.load(std::memory_order_relaxed)) return {"connections", ECANCELED};
-    const ssize_t size = read(fd, buffer.get(), kReadSize);
+    const ssize_t size = read(fd_, buffer_.get(), kReadSize);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return {"connections", errno};
-    if (size == 0) return parser.Finish();
-    if (Failure failure = parser.Feed({buffer.get(), static_cast<size_t>(size)})) return failure;
-  }
+    *is_over = size == 0;
+    if (*is_over) return parser_.Finish();
+    const std::string_view piece(buffer_.get(), static_cast<size_t>(size));
+    if (Failure failure = parser_.Feed(piece)) return failure;
+  } while (Clock::now() < until);
+  return {};
 }
 
 }  // namespace ipvs

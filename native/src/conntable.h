@@ -1,12 +1,13 @@
 #pragma once
 
-#include <atomic>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "bytes.h"
 #include "connections.h"
 #include "failure.h"
+#include "reading.h"
 
 namespace ipvs {
 
@@ -33,9 +34,18 @@ class ConnectionParser {
   bool has_origin_ = false;
 };
 
-// Reads all of `fd`. `canceled` may be set from any thread; it is looked at between reads, and
-// answered with ECANCELED.
-Failure ReadConnections(int fd, const ConnectionQuery& query, const std::atomic<bool>& canceled,
-                        ConnectionColumns* columns);
+// Reads a file to its end, and closes it.
+class TableReading final : public Reading {
+ public:
+  TableReading(int fd, const ConnectionQuery& query, ConnectionColumns* columns);
+  ~TableReading() override;
+  Failure Continue(Clock::time_point until, const std::atomic<bool>& canceled,
+                   bool* is_over) override;
+
+ private:
+  const int fd_;
+  const std::unique_ptr<char[]> buffer_;
+  ConnectionParser parser_;
+};
 
 }  // namespace ipvs

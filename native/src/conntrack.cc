@@ -15,6 +15,7 @@
 #include <cstring>
 #include <iterator>
 #include <string_view>
+#include <utility>
 
 #include "attributes.h"
 #include "socket.h"
@@ -225,46 +226,60 @@ Failure CheckConntrack(uint32_t* flows) {
   return {};
 }
 
-Failure ReadFlows(Channel* channel, const ServiceSet& services, bool is_whole,
-                  const ConnectionQuery& query, const std::atomic<bool>& canceled,
-                  ConnectionColumns* columns) {
+FlowsReading::FlowsReading(std::unique_ptr<Transport> transport, int timeout, ServiceSet services,
+                           bool is_whole, const ConnectionQuery& query, ConnectionColumns* columns)
+    : channel_(std::move(transport), timeout),
+      services_(std::move(services)),
+      is_whole_(is_whole),
+      query_(query),
+      columns_(columns) {}
+
+Failure FlowsReading::Ask() {
+  is_asked_ = true;
   DumpRequest request = {};
   request.header = {sizeof(request), Type(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP,
-                    channel->Begin(1), 0};
+                    channel_.Begin(1), 0};
   request.family = {AF_UNSPEC, NFNETLINK_V0, 0};
-  if (Failure failure =
-          channel->Send({reinterpret_cast<const uint8_t*>(&request), sizeof(request)})) {
-    return failure;
+  return channel_.Send({reinterpret_cast<const uint8_t*>(&request), sizeof(request)});
+}
+
+Failure FlowsReading::Continue(Clock::time_point until, const std::atomic<bool>& canceled,
+                               bool* is_over) {
+  if (!is_asked_) {
+    if (Failure failure = Ask()) return failure;
   }
-  Failure failure;
-  int err = 0;
-  bool is_finished = false;
-  const auto receive = [&](uint32_t, const Message& message) {
-    if (is_finished || failure) return true;
-    if (message.type == NLMSG_ERROR || message.type == NLMSG_DONE) {
-      return is_finished = ReadErrno(message, &err);
-    }
-    ConnectionRow row;
-    if (message.type != Type(IPCTNL_MSG_CT_NEW) || message.payload.size() < sizeof(nfgenmsg) ||
-        !ReadFlow(message.payload.subspan(sizeof(nfgenmsg)), &row)) {
-      return false;
-    }
-    if (!services.Contains(row)) return true;
-    if (is_whole && row.destination_port == 0) {
-      failure = kConntrackUnfit;
-    } else if (Matches(query, row) && !columns->Append(row)) {
-      failure = {"connection table", EOVERFLOW};
-    }
-    return true;
-  };
-  while (!is_finished && !failure) {
-    if (canceled) return {"connections", ECANCELED};
-    if (Failure broken = channel->Receive(Shape::kData, receive)) return broken;
-  }
-  if (err != 0) return {"conntrack", err};
+  const auto receive = [this](uint32_t, const Message& message) { return Take(message); };
+  do {
+    if (canceled.load(std::memory_order_relaxed)) return {"connections", ECANCELED};
+    if (Failure failure = channel_.Receive(Shape::kData, receive)) return failure;
+    if (failure_) return failure_;
+  } while (!is_over_ && Clock::now() < until);
+  *is_over = is_over_;
+  if (!is_over_) return {};
+  if (err_ != 0) return {"conntrack", err_};
   // A dump that lost datagrams may still reach its end.
-  if (!failure && channel->overrun()) return {"receive", ENOBUFS};
-  return failure;
+  return channel_.overrun() ? Failure{"receive", ENOBUFS} : Failure{};
+}
+
+bool FlowsReading::Take(const Message& message) {
+  if (is_over_ || failure_) return true;
+  if (message.type == NLMSG_ERROR || message.type == NLMSG_DONE) {
+    return is_over_ = ReadErrno(message, &err_);
+  }
+  ConnectionRow row;
+  if (message.type != Type(IPCTNL_MSG_CT_NEW) || message.payload.size() < sizeof(nfgenmsg) ||
+      !ReadFlow(message.payload.subspan(sizeof(nfgenmsg)), &row)) {
+    return false;
+  }
+  failure_ = TakeFlow(row);
+  return true;
+}
+
+Failure FlowsReading::TakeFlow(const ConnectionRow& row) {
+  if (!services_.Contains(row)) return {};
+  if (is_whole_ && row.destination_port == 0) return kConntrackUnfit;
+  if (!Matches(query_, row) || columns_->Append(row)) return {};
+  return {"connection table", EOVERFLOW};
 }
 
 }  // namespace ipvs

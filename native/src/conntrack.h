@@ -2,15 +2,17 @@
 // ip_vs_conn in quadratic time. It knows IPVS's connections where net.ipv4.vs.conntrack is 1.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include "bytes.h"
 #include "channel.h"
 #include "connections.h"
 #include "failure.h"
+#include "reading.h"
 #include "records.h"
 #include "row_set.h"
+#include "transport.h"
 
 namespace ipvs {
 
@@ -44,10 +46,29 @@ Failure CheckConntrack(uint32_t* flows);
 constexpr uint32_t kFlowsUnknown = UINT32_MAX;
 
 // Appends the flows to services that match. `is_whole` wants every destination, and gives up with
-// kConntrackUnfit where netfilter does not know it. `canceled` as for ReadConnections.
-Failure ReadFlows(Channel* channel, const ServiceSet& services, bool is_whole,
-                  const ConnectionQuery& query, const std::atomic<bool>& canceled,
-                  ConnectionColumns* columns);
+// kConntrackUnfit where netfilter does not know it. `timeout` bounds each wait for the kernel.
+class FlowsReading final : public Reading {
+ public:
+  FlowsReading(std::unique_ptr<Transport> transport, int timeout, ServiceSet services,
+               bool is_whole, const ConnectionQuery& query, ConnectionColumns* columns);
+  Failure Continue(Clock::time_point until, const std::atomic<bool>& canceled,
+                   bool* is_over) override;
+
+ private:
+  Failure Ask();
+  bool Take(const Message& message);
+  Failure TakeFlow(const ConnectionRow& row);
+
+  Channel channel_;
+  const ServiceSet services_;
+  const bool is_whole_;
+  const ConnectionQuery query_;
+  ConnectionColumns* const columns_;
+  Failure failure_;  // why nothing more is taken
+  int err_ = 0;      // what the kernel said at the end
+  bool is_asked_ = false;
+  bool is_over_ = false;
+};
 
 // The other source is the better one.
 extern const Failure kConntrackUnfit;

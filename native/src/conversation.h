@@ -1,11 +1,12 @@
 #pragma once
 
-#include <atomic>
 #include <cerrno>
+#include <memory>
 
 #include "bytes.h"
 #include "connections.h"
 #include "failure.h"
+#include "reading.h"
 #include "records.h"
 
 namespace ipvs {
@@ -19,10 +20,10 @@ class Conversation {
   // Fills `reply`, which must be empty, with what `op` answers; records.h says which records go in
   // and come out.
   virtual Failure Execute(Op op, Bytes request, ByteBuffer* reply) = 0;
-  // Fills `columns`, which must be empty, with the rows that match. `canceled` breaks it off with
-  // ECANCELED. Other calls need not wait for it.
-  virtual Failure ReadConnections(const ConnectionQuery&, const std::atomic<bool>&,
-                                  ConnectionColumns*) {
+  // Begins to fill `columns`, which must be empty, with the rows that match. Other calls need not
+  // wait until it is over.
+  virtual Failure OpenConnections(const ConnectionQuery&, ConnectionColumns*,
+                                  std::unique_ptr<Reading>*) {
     return {"connections", EOPNOTSUPP};
   }
   // Waits for the call under way, then lets go of the socket. Calls after that fail with EBADF.

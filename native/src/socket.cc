@@ -144,36 +144,36 @@ Failure Connection::Execute(Op op, Bytes request, ByteBuffer* reply) {
   return Dispatch(op, request, reply);
 }
 
-Failure Connection::ReadConnections(const ConnectionQuery& query, const std::atomic<bool>& canceled,
-                                    ConnectionColumns* columns) {
+Failure Connection::OpenConnections(const ConnectionQuery& query, ConnectionColumns* columns,
+                                    std::unique_ptr<Reading>* reading) {
   switch (static_cast<ConnectionSource>(query.source)) {
     case ConnectionSource::kTable:
-      return ReadTable(kTablePath, query, canceled, columns);
+      return OpenTable(kTablePath, query, columns, reading);
     case ConnectionSource::kOrigin:
-      return ReadTable(kOriginPath, query, canceled, columns);
+      return OpenTable(kOriginPath, query, columns, reading);
     case ConnectionSource::kConntrack:
-      return ReadConntrack(false, query, canceled, columns);
+      return OpenConntrack(false, query, columns, reading);
     case ConnectionSource::kConntrackIfFit:
-      return ReadConntrack(true, query, canceled, columns);
+      return OpenConntrack(true, query, columns, reading);
   }
   return kBadRequest;
 }
 
 // The file stays open on its namespace wherever it is read.
-Failure Connection::ReadTable(const char* path, const ConnectionQuery& query,
-                              const std::atomic<bool>& canceled, ConnectionColumns* columns) {
+Failure Connection::OpenTable(const char* path, const ConnectionQuery& query,
+                              ConnectionColumns* columns, std::unique_ptr<Reading>* reading) {
   int fd = -1;
   const auto open_here = [&]() -> Failure {
     fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? Failure{"connections", errno} : Failure{};
   };
   if (Failure failure = RunInside(open_here)) return failure;
-  const Descriptor file(fd);
-  return ipvs::ReadConnections(file.get(), query, canceled, columns);
+  *reading = std::make_unique<TableReading>(fd, query, columns);
+  return {};
 }
 
-Failure Connection::ReadConntrack(bool if_fit, const ConnectionQuery& query,
-                                  const std::atomic<bool>& canceled, ConnectionColumns* columns) {
+Failure Connection::OpenConntrack(bool if_fit, const ConnectionQuery& query,
+                                  ConnectionColumns* columns, std::unique_ptr<Reading>* reading) {
   std::unique_ptr<Transport> transport;
   uint32_t flows = 0;
   const auto open_here = [&]() -> Failure {
@@ -190,8 +190,9 @@ Failure Connection::ReadConntrack(bool if_fit, const ConnectionQuery& query,
   if (Failure failure = AddressesOf(&services, &has_marks, &has_templates)) return failure;
   const bool wants_templates = !(query.has & kConnectionHasPersistent) || query.persistent != 0;
   if (if_fit && (has_marks || (has_templates && wants_templates))) return kConntrackUnfit;
-  Channel channel(std::move(transport), timeout_);
-  return ReadFlows(&channel, services, if_fit, query, canceled, columns);
+  *reading = std::make_unique<FlowsReading>(std::move(transport), timeout_, std::move(services),
+                                            if_fit, query, columns);
+  return {};
 }
 
 Failure Connection::AddressesOf(ServiceSet* services, bool* has_marks, bool* has_templates) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -35,8 +34,8 @@ class Connection final : public Conversation {
   Failure Resolve();
 
   Failure Execute(Op op, Bytes request, ByteBuffer* reply) override;
-  Failure ReadConnections(const ConnectionQuery& query, const std::atomic<bool>& canceled,
-                          ConnectionColumns* columns) override;
+  Failure OpenConnections(const ConnectionQuery& query, ConnectionColumns* columns,
+                          std::unique_ptr<Reading>* reading) override;
   void Close() override;
 
  private:
@@ -71,10 +70,10 @@ class Connection final : public Conversation {
   // unknown family.
   Failure Refresh(bool* moved);
 
-  Failure ReadTable(const char* path, const ConnectionQuery& query,
-                    const std::atomic<bool>& canceled, ConnectionColumns* columns);
-  Failure ReadConntrack(bool if_fit, const ConnectionQuery& query,
-                        const std::atomic<bool>& canceled, ConnectionColumns* columns);
+  Failure OpenTable(const char* path, const ConnectionQuery& query, ConnectionColumns* columns,
+                    std::unique_ptr<Reading>* reading);
+  Failure OpenConntrack(bool if_fit, const ConnectionQuery& query, ConnectionColumns* columns,
+                        std::unique_ptr<Reading>* reading);
   Failure AddressesOf(ServiceSet* services, bool* has_marks, bool* has_templates);
   Failure RunInside(const std::function<Failure()>& fn);
 

@@ -302,26 +302,46 @@ int FileOf(const std::string& text) {
   return fd;
 }
 
-TEST(ReadConnections, ReadsAFileOfManyPagesToItsEnd) {
+std::string Lines(int count) {
   std::string text(kHeaderLine);
   const std::string line = With("TCP", "TCP").substr(kHeaderLine.size());
-  for (int i = 0; i < 20'000; i++) text += line;
-  const int fd = FileOf(text);
-  ConnectionColumns columns;
-  EXPECT_EQ(ReadConnections(fd, {}, false, &columns).err, 0);
-  EXPECT_EQ(columns.rows(), 20'000u);
-  close(fd);
+  for (int i = 0; i < count; i++) text += line;
+  return text;
 }
 
-TEST(ReadConnections, StopsWhenCanceledAndWhenTheFileFails) {
+TEST(TableReading, ReadsAFileOfManyPagesToItsEnd) {
+  ConnectionColumns columns;
+  EXPECT_EQ(TableReading(FileOf(Lines(20'000)), {}, &columns).Finish(false).err, 0);
+  EXPECT_EQ(columns.rows(), 20'000u);
+}
+
+TEST(TableReading, ReadsOnWhereTheLastSliceEnded) {
+  ConnectionColumns columns;
+  TableReading reading(FileOf(Lines(20'000)), {}, &columns);
+  bool is_over = false;
+  int slices = 0;
+  for (uint32_t before = 0; !is_over; slices++, before = columns.rows()) {
+    ASSERT_EQ(reading.Continue({}, false, &is_over).err, 0);
+    ASSERT_TRUE(is_over || columns.rows() > before);
+  }
+  EXPECT_GT(slices, 2);
+  EXPECT_EQ(columns.rows(), 20'000u);
+}
+
+TEST(TableReading, StopsWhenCanceledAndWhenTheFileFails) {
+  ConnectionColumns columns;
+  EXPECT_EQ(TableReading(FileOf(kTable), {}, &columns).Finish(true).err, ECANCELED);
+  EXPECT_EQ(columns.rows(), 0u);
+  const int directory = open("/", O_RDONLY | O_CLOEXEC);
+  EXPECT_EQ(TableReading(directory, {}, &columns).Finish(false).err, EISDIR);
+}
+
+TEST(TableReading, ClosesItsFile) {
   const int fd = FileOf(kTable);
   ConnectionColumns columns;
-  EXPECT_EQ(ReadConnections(fd, {}, true, &columns).err, ECANCELED);
-  EXPECT_EQ(columns.rows(), 0u);
-  close(fd);
-  const int directory = open("/", O_RDONLY | O_CLOEXEC);
-  EXPECT_EQ(ReadConnections(directory, {}, false, &columns).err, EISDIR);
-  close(directory);
+  { const TableReading reading(fd, {}, &columns); }
+  EXPECT_EQ(fcntl(fd, F_GETFD), -1);
+  EXPECT_EQ(errno, EBADF);
 }
 
 }  // namespace

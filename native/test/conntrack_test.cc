@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "fake_kernel.h"
@@ -150,9 +151,9 @@ TEST(ServiceSet, LeavesFirewallMarksOut) {
 }
 
 // A netfilter that has some flows, and knows only how to dump them.
-class ReadFlowsTest : public testing::Test {
+class FlowsReadingTest : public testing::Test {
  protected:
-  ReadFlowsTest() {
+  FlowsReadingTest() {
     kernel_.family = kFlowRequest;
     kernel_.reply = [this](const Request& request) {
       EXPECT_TRUE(request.is_dump());
@@ -167,12 +168,14 @@ class ReadFlowsTest : public testing::Test {
     query_.source = static_cast<uint8_t>(ConnectionSource::kConntrack);
   }
 
-  Failure Read(bool is_whole = false) {
-    return ReadFlows(&channel_, services_, is_whole, query_, canceled_, &columns_);
+  std::unique_ptr<Reading> Open(bool is_whole = false) {
+    return std::make_unique<FlowsReading>(kernel_.Connect(), 20, services_, is_whole, query_,
+                                          &columns_);
   }
 
+  Failure Read(bool is_whole = false) { return Open(is_whole)->Finish(canceled_); }
+
   FakeKernel kernel_;
-  Channel channel_{kernel_.Connect(), 20};
   ServiceSet services_;
   std::vector<Attributes> flows_;
   int err_ = 0;
@@ -186,7 +189,7 @@ Attributes Flow(uint16_t client_port, uint8_t state = TCP_CONNTRACK_ESTABLISHED)
                    {"198.51.100.7", "10.0.0.5", 8080, client_port}, state, 1);
 }
 
-TEST_F(ReadFlowsTest, KeepsFlowsToServicesThatMatch) {
+TEST_F(FlowsReadingTest, KeepsFlowsToServicesThatMatch) {
   flows_ = {Flow(1), FlowReply(IPPROTO_TCP, kServer, kClient, TCP_CONNTRACK_ESTABLISHED, 1),
             Flow(2, TCP_CONNTRACK_CLOSE), Flow(3)};
   query_.has = kConnectionHasState;
@@ -200,20 +203,20 @@ TEST_F(ReadFlowsTest, KeepsFlowsToServicesThatMatch) {
   EXPECT_EQ(columns_[Column::kOrigin].size(), 0u);
 }
 
-TEST_F(ReadFlowsTest, IsUnfitWhereADestinationIsMissing) {
+TEST_F(FlowsReadingTest, IsUnfitWhereADestinationIsMissing) {
   flows_ = {Flow(1), FlowReply(IPPROTO_TCP, kClient, kBack, TCP_CONNTRACK_ESTABLISHED, 1)};
   const Failure failure = Read(true);
   EXPECT_STREQ(failure.op, kConntrackUnfit.op);
   EXPECT_EQ(failure.err, kConntrackUnfit.err);
 }
 
-TEST_F(ReadFlowsTest, TakesFlowsWithoutADestinationWhenAskedForAll) {
+TEST_F(FlowsReadingTest, TakesFlowsWithoutADestinationWhenAskedForAll) {
   flows_ = {FlowReply(IPPROTO_TCP, kClient, kBack, TCP_CONNTRACK_ESTABLISHED, 1)};
   EXPECT_EQ(Read().err, 0);
   EXPECT_EQ(columns_.rows(), 1u);
 }
 
-TEST_F(ReadFlowsTest, PassesOnWhatTheKernelRefuses) {
+TEST_F(FlowsReadingTest, PassesOnWhatTheKernelRefuses) {
   kernel_.reply = [](const Request& request) {
     return Datagrams{{Answer(request.sequence(), EINVAL)}};
   };
@@ -222,26 +225,40 @@ TEST_F(ReadFlowsTest, PassesOnWhatTheKernelRefuses) {
   EXPECT_EQ(failure.err, EINVAL);
 }
 
-TEST_F(ReadFlowsTest, PassesOnAnErrorAtTheEnd) {
+TEST_F(FlowsReadingTest, PassesOnAnErrorAtTheEnd) {
   flows_ = {Flow(1)};
   err_ = EPERM;
   EXPECT_EQ(Read().err, EPERM);
 }
 
-TEST_F(ReadFlowsTest, CallsOtherMessagesBad) {
+TEST_F(FlowsReadingTest, CallsOtherMessagesBad) {
   kernel_.reply = [](const Request& request) {
     return Datagrams{{Data(kFlowRequest, request.sequence(), 0, true, Flow(1))}};
   };
   EXPECT_EQ(Read().err, EBADMSG);
 }
 
-TEST_F(ReadFlowsTest, SaysWhenFlowsWereLost) {
+TEST_F(FlowsReadingTest, SaysWhenFlowsWereLost) {
   flows_ = {Flow(1)};
   kernel_.receive_errors = {-ENOBUFS, 0};
   EXPECT_EQ(Read().err, ENOBUFS);
 }
 
-TEST_F(ReadFlowsTest, BreaksOffWhenCanceled) {
+TEST_F(FlowsReadingTest, ReadsOnWhereTheLastSliceEnded) {
+  // More than one call of the kernel takes.
+  for (uint16_t i = 0; i < 100; i++) flows_.push_back(Flow(i));
+  const auto reading = Open();
+  bool is_over = false;
+  ASSERT_EQ(reading->Continue({}, false, &is_over).err, 0);
+  EXPECT_FALSE(is_over);
+  EXPECT_GT(columns_.rows(), 0u);
+  EXPECT_LT(columns_.rows(), 100u);
+  ASSERT_EQ(reading->Finish(false).err, 0);
+  EXPECT_EQ(columns_.rows(), 100u);
+  EXPECT_EQ(kernel_.requests.size(), 1u);
+}
+
+TEST_F(FlowsReadingTest, BreaksOffWhenCanceled) {
   flows_ = {Flow(1)};
   kernel_.on_receive = [this] {
     canceled_ = true;

@@ -1,6 +1,7 @@
 // What the contract suite stands on: a place with a kernel in it, and how a refusal must look.
 import { inspect } from 'node:util';
 import type { Ipvs, IpvsSync } from '../../lib/client';
+import type { Connection } from '../../lib/connections';
 import { IpvsError } from '../../lib/errors';
 import { destinationId, serviceId } from '../../lib/id';
 import type {
@@ -21,6 +22,8 @@ export interface Place {
   readonly client: Ipvs;
   /** Another client of the same kernel. */
   open(): Promise<Ipvs>;
+  /** Makes entries of the connection table: of states that feed.ts knows, and with one engine, `sip`. */
+  connect(rows: readonly Connection[]): Promise<void>;
   release(): Promise<void>;
 }
 export type MakePlace = () => Promise<Place>;

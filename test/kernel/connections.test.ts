@@ -1,9 +1,9 @@
 // The connection table of a real kernel, row for row what the kernel and ipvsadm say.
-import { openSync, type Connection, type ConnectionFilter, type Ipvs } from '../../lib';
+import { openSync, type ConnectionFilter, type Ipvs } from '../../lib';
 import { MemoryKernel } from '../../lib/memory';
 import { feed } from './feed';
 import { inNamespace, Namespace, run } from './helpers';
-import { ipvsadmLine, ipvsadmLines, rawRows, traffic, type Flow } from './traffic';
+import { expectSame, ipvsadmLine, ipvsadmLines, rawRows, traffic, type Flow } from './traffic';
 
 jest.setTimeout(120_000);
 
@@ -59,14 +59,6 @@ afterAll(async () => {
   await client.close();
   namespace.delete();
 });
-
-/** Both without the seconds left, which pass; those may differ by what passed between two reads. */
-function expectSame(ours: readonly Connection[], theirs: readonly Connection[]): void {
-  const timeless = (row: Connection): object => ({ ...row, expires: undefined });
-  expect(ours.map(timeless)).toEqual(theirs.map(timeless));
-  const apart = ours.map(({ expires }, i) => Math.abs(expires - (theirs[i]?.expires ?? 0)));
-  expect(Math.max(0, ...apart)).toBeLessThan(5);
-}
 
 test('row for row the same as the raw file and as ipvsadm -Lnc', async () => {
   const rows = [...(await client.connections())];

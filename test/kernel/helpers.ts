@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { open, openSync, type Ipvs, type IpvsSync } from '../../lib/client';
 import { asynchronously, DEVICE, DOWN_DEVICE, FOREIGN_DEVICE } from '../contract/kit';
 import type { Place } from '../contract';
+import { asRun, feed } from './feed';
 
 let made = 0;
 
@@ -83,6 +84,11 @@ export async function kernelPlace(client: 'asynchronous' | 'synchronous'): Promi
   return {
     client: await openOne(),
     open: openOne,
+    connect: (rows) => {
+      run('modprobe', 'ip_vs_pe_sip');
+      feed(namespace, ...rows.map(asRun));
+      return Promise.resolve();
+    },
     release: async () => {
       for (const one of opened) await one.close();
       namespace.delete();

@@ -1,8 +1,9 @@
 'use strict';
-// Everything wrong that one can do to the addon itself. It may refuse, never crash. abuse.js NETNS
+// Everything wrong that one can do to the addon itself, and to what stands on it. It may refuse, never crash. abuse.js NETNS
 const path = require('node:path');
 const { runInNewContext } = require('node:vm');
 const { structuredClone: clone } = globalThis;
+const { open, openSync } = require('../../..');
 const addon = require('node-gyp-build')(path.join(__dirname, '../../..'));
 
 const netns = `/run/netns/${process.argv[2]}`;
@@ -52,12 +53,23 @@ async function attempt(fn) {
 async function main() {
   const handle = addon.openSync(netns, 1000);
   const other = addon.openSync(netns, 1000);
-  const methods = ['call', 'callSync', 'close', 'closeSync'];
+  const methods = [
+    'call',
+    'callSync',
+    'connections',
+    'connectionsSync',
+    'cancel',
+    'close',
+    'closeSync',
+  ];
   const prototype = Object.getPrototypeOf(handle);
   const derived = Object.create(handle);
 
   for (const value of [...values, prototype, addon, derived, new Proxy(handle, {})]) {
-    for (const name of methods) await attempt(() => prototype[name].call(value, 2, request));
+    for (const name of methods) {
+      await attempt(() => prototype[name].call(value, 2, request));
+      await attempt(() => prototype[name].call(value, new Uint8Array(80), 1));
+    }
     for (const name of ['open', 'openSync', 'layout']) {
       await attempt(() => addon[name].call(value, '', 0));
     }
@@ -73,7 +85,10 @@ async function main() {
     for (const two of values) {
       await attempt(() => handle.call(one, two));
       await attempt(() => handle.callSync(one, two));
+      await attempt(() => handle.connections(one, two));
     }
+    await attempt(() => handle.connectionsSync(one));
+    await attempt(() => handle.cancel(one));
   }
   // Every operation with requests of every kind: too short, too long, of zeros, of ones, of noise.
   for (let op = 0; op < 20; op++) {
@@ -84,6 +99,18 @@ async function main() {
       }
       const noise = Uint8Array.from({ length: size }, (_, i) => (i * 2654435761) >>> 13);
       await attempt(() => handle.call(op, noise));
+    }
+  }
+  // Queries for the connection table of every kind: sources and families that there are not, prefixes that are too long.
+  for (const size of [0, 79, 80, 81]) {
+    for (let byte = 0; byte < 256; byte++) {
+      const bytes = new Uint8Array(size).fill(byte);
+      await attempt(() => handle.connectionsSync(bytes));
+      for (let source = 0; size === 80 && source < 6; source++) {
+        bytes[4] = source;
+        await attempt(() => handle.connectionsSync(bytes));
+        if (byte % 16 === 15) await attempt(() => handle.connections(bytes, byte));
+      }
     }
   }
   // The request is copied before the call returns: what happens to it afterwards does not matter.
@@ -98,7 +125,45 @@ async function main() {
   await Promise.all([...racing, other.close(), other.close()]);
   await attempt(() => other.callSync(2, new Uint8Array(0)));
   await handle.close();
+  await abuseClients();
   console.log(JSON.stringify({ refused: refused > 1000 }));
+}
+
+/** The methods of what users hold, on anything and with anything. */
+async function abuseClients() {
+  const client = await open({ netns: process.argv[2] });
+  const sync = openSync({ netns: process.argv[2] });
+  const table = sync.connections();
+  const watch = client.watchConnections();
+  // Whatever it makes of it, it is an error or a result.
+  const take = async (result) => {
+    const found = await result;
+    if (typeof found?.return === 'function') await found.return();
+  };
+  const strangers = [...values, client, sync, table, watch];
+  for (const [object, names] of [
+    [client, ['connections', 'watchConnections', 'servers', 'snapshot', 'apply']],
+    [sync, ['connections', 'servers', 'snapshot', 'apply']],
+    [table, ['at', 'countBy', 'top', Symbol.iterator]],
+    [watch, ['next', 'return', 'throw', Symbol.asyncIterator]],
+  ]) {
+    for (const name of names) {
+      const method = object[name];
+      if (method === undefined) continue;
+      for (const value of strangers) {
+        const iterate = (found) => (name === Symbol.iterator ? [...found] : take(found));
+        if (value !== object) await attempt(() => iterate(method.call(value)));
+        if (object !== watch) {
+          await attempt(() => iterate(method.call(object, value)));
+          await attempt(() => iterate(method.call(object, undefined, value)));
+          await attempt(() => iterate(method.call(object, {}, { signal: value, source: value })));
+        }
+      }
+    }
+  }
+  await watch.return();
+  sync.close();
+  await client.close();
 }
 
 main();

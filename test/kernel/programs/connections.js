@@ -1,9 +1,9 @@
 'use strict';
-// What reading a large table costs this process, and what becomes of the memory: connections.js NETNS memory|exit|worker
-// Run with --expose-gc for memory.
+// Reads a large table, and tells what came of it: connections.js NETNS memory|worker|exit|rows. Run with --expose-gc for
+// memory. CPU and not time, as other programs want the processor too.
 const { once } = require('node:events');
 const path = require('node:path');
-const { setTimeout: sleep } = require('node:timers/promises');
+const { setImmediate: turn, setTimeout: sleep } = require('node:timers/promises');
 const { isMainThread, parentPort, Worker, workerData } = require('node:worker_threads');
 const { open } = require('../../..');
 
@@ -37,34 +37,62 @@ async function memory(netns) {
   await client.close();
 }
 
+const cpu = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
+/** CPU of a whole reading, in milliseconds. */
+async function wholeOf(client) {
+  const before = cpu();
+  await client.connections();
+  return cpu() - before;
+}
+
 async function worker(netns) {
+  const client = await open({ netns });
+  const whole = await wholeOf(client);
   const threads = Array.from(
     { length: 3 },
     () => new Worker(path.join(__dirname, 'connections.js'), { workerData: { netns } }),
   );
+  const exits = threads.map((thread) => once(thread, 'exit'));
   await Promise.all(threads.map((thread) => once(thread, 'message')));
+  const before = cpu();
   await Promise.all(threads.map((thread) => thread.terminate()));
-  const client = await open({ netns });
-  console.log(JSON.stringify({ length: (await client.connections()).length }));
+  const after = cpu() - before;
+  const codes = (await Promise.all(exits)).flat();
+  console.log(JSON.stringify({ codes, whole, after, length: (await client.connections()).length }));
   await client.close();
 }
 
-async function main(netns, what) {
-  if (what === 'memory') return memory(netns);
-  if (what === 'worker') return worker(netns);
+async function exit(netns) {
   const client = await open({ netns });
+  const whole = await wholeOf(client);
   void client.connections();
-  await sleep(10);
-  process.exit(0);
+  await turn();
+  process.on('exit', () => console.log(JSON.stringify({ whole, before: cpu() })));
+  process.exit(7);
+}
+
+async function rows(netns) {
+  const client = await open({ netns });
+  const table = await client.connections();
+  console.log(JSON.stringify(Array.from(table, (row) => ({ ...row, expires: undefined }))));
+  await client.close();
 }
 
 async function work({ netns }) {
   const client = await open({ netns });
   const table = client.connections();
+  await turn();
   parentPort.postMessage('reading');
   await table;
-  await sleep(60_000);
 }
 
-if (isMainThread) main(...process.argv.slice(2));
-else work(workerData);
+if (isMainThread) {
+  const [netns, what] = process.argv.slice(2);
+  void { memory, worker, exit, rows }[what](netns);
+} else {
+  void work(workerData);
+}
