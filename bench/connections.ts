@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { openSync, open, type ConnectionTable, type Ipvs } from 'ipvs';
 import { Floor } from './floor';
+import { FLOWS } from './connection-report';
 import { collectGarbage, held, timed, type Held } from './measure';
 import { ROOT } from './places';
 import type { ConnectionReading } from './results';
@@ -108,6 +109,14 @@ function competitors(ipvs: Ipvs, floor: Floor, { netns, count }: ConnectionOrder
     command('cat', 'cat', '/proc/self/net/ip_vs_conn'),
     library('connections', 'ip_vs'),
     library('connections, one client of all', 'ip_vs', { client: '10.0.0.7' }),
+    [
+      FLOWS,
+      async () => {
+        const { milliseconds, count: flows } = await floor.flows(netns);
+        whole(flows);
+        return milliseconds;
+      },
+    ],
     library('connections, conntrack', 'conntrack'),
     library('connections, conntrack, one client of all', 'conntrack', { client: '10.0.0.7' }),
     command('ipvsadm -Lnc', 'ipvsadm', '-Lnc'),

@@ -46,6 +46,11 @@ export class Floor {
     return this.#order(`read ${netns}`);
   }
 
+  /** Dumps netfilter's flows, and drops them. */
+  flows(netns: string): Promise<Answer> {
+    return this.#order(`flows ${netns}`);
+  }
+
   /** Runs a command in the namespace, timed from fork to end. */
   spawn(netns: string, input: string, command: readonly string[]): Promise<Answer> {
     return this.#order(`spawn ${netns} ${input} ${command.join(' ')}`);

@@ -21,7 +21,8 @@ export function program(name: string): string {
 }
 
 export function compileFloor(): void {
-  compile('floor', path.join('floor', 'floor.c'), path.join('floor', 'netlink.c'));
+  const sources = ['floor.c', 'flows.c', 'netlink.c'];
+  compile('floor', ...sources.map((name) => path.join('floor', name)));
 }
 
 /** Compiles C sources, given from the folder of benchmarks; where the program is. */

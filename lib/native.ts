@@ -31,7 +31,7 @@ export interface NativeHandle {
   callSync(op: Op, request: Uint8Array): ArrayBuffer;
   /**
    * Connections that match a ConnectionQuery, one buffer a column (connection-records.ts). In call order with the other
-   * calls; `ticket` names this one for `cancel`.
+   * calls, but in slices, between which others get the thread; `ticket` names this one for `cancel`.
    */
   connections(query: Uint8Array, ticket: number): Promise<ArrayBuffer[]>;
   connectionsSync(query: Uint8Array): ArrayBuffer[];

@@ -5,11 +5,13 @@
 //   fence NETNS          the same with one answer asked for a datagram
 //   edit NETNS COUNT WEIGHT [fence]   set the weight of so many destinations, spread over the table
 //   read NETNS           read everything back
+//   flows NETNS          dump netfilter's flows, and drop them
 //   spawn NETNS INPUT COMMAND…   run a command there, standard input from a file, output to nowhere; the time from
 //                                fork to its end, and the most memory that it had, in KiB
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +124,13 @@ static void read_back(const char *netns) {
   close(fd);
 }
 
+static void dump_flows(const char *netns) {
+  const int fd = open_socket(netns, NETLINK_NETFILTER);
+  const double started = now();
+  answer(started, drop_flows(fd));
+  close(fd);
+}
+
 static void redirect(const char *path, int flags, int fd) {
   const int opened = open(path, flags);
   if (opened < 0 || dup2(opened, fd) < 0) fail(path);
@@ -168,6 +177,8 @@ int main(int argc, char **argv) {
       edit(words[1], (size_t)atoi(words[2]), (uint32_t)atoi(words[3]));
     } else if (strcmp(words[0], "read") == 0) {
       read_back(words[1]);
+    } else if (strcmp(words[0], "flows") == 0) {
+      dump_flows(words[1]);
     } else if (strcmp(words[0], "spawn") == 0 && count > 3) {
       spawn(words[1], words[2], words + 3);
     } else {

@@ -307,13 +307,13 @@ static int open_namespace(const char *path) {
   return fd;
 }
 
-int open_netlink(const char *netns) {
+int open_socket(const char *netns, int protocol) {
   char path[128];
   snprintf(path, sizeof(path), "/run/netns/%s", netns);
   const int home = open_namespace("/proc/self/ns/net");
   const int there = open_namespace(path);
   if (setns(there, CLONE_NEWNET) != 0) fail("setns");
-  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   if (fd < 0) fail("socket");
   if (setns(home, CLONE_NEWNET) != 0) fail("setns");
   close(home);
@@ -323,6 +323,11 @@ int open_netlink(const char *netns) {
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0) fail("buffer");
   if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) != 0) fail("buffer");
   if (setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on)) != 0) fail("cap ack");
+  return fd;
+}
+
+int open_netlink(const char *netns) {
+  const int fd = open_socket(netns, NETLINK_GENERIC);
   if (family == 0) resolve(fd);
   return fd;
 }

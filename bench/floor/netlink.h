@@ -41,6 +41,8 @@ void *allocate(size_t size);
 
 // A socket in the namespace called `netns` under /run/netns; the thread is back in its own when it returns.
 int open_netlink(const char *netns);
+// The same of another protocol of netlink.
+int open_socket(const char *netns, int protocol);
 
 void encode_service(const struct service *service);
 void encode_destination(const struct service *service, const struct destination *destination);
@@ -52,6 +54,9 @@ void send_full(int fd, unsigned most);
 void send_rest(int fd);
 // From now on only the last message of a datagram asks for an answer; refusals are answered all the same.
 void set_fenced(int fenced);
+
+// Dumps netfilter's flows, through a socket of NETLINK_NETFILTER, and counts them.
+size_t drop_flows(int fd);
 
 size_t read_services(int fd, struct service_row *rows, size_t room);
 size_t read_destinations(int fd, uint32_t index, const struct service_row *service,

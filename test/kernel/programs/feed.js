@@ -12,8 +12,6 @@ const { splitHostPort, writeAddress } = require('../../../dist/address');
 
 const GROUP = '224.0.0.81';
 const PORT = 8848;
-/** The two of them, as /proc/net/udp writes them. */
-const LISTENER = '510000E0:2290';
 
 // A message of version 1: 8 bytes, then at most 255 entries of 36 bytes (IPv4) or 72 (IPv6), and what an engine adds.
 const HEADER = 8;
@@ -109,20 +107,21 @@ function* messages(runs) {
   }
 }
 
-/** What waits for the daemon, and what it never got. */
-function backlog() {
-  const text = readFileSync('/proc/net/udp', 'latin1');
-  const line = text.split('\n').find((row) => row.includes(LISTENER));
-  if (line === undefined) throw new Error('no backup daemon listens here');
-  const words = line.trim().split(/\s+/);
-  return { waiting: parseInt(words[4].split(':')[1], 16), dropped: Number(words.at(-1)) };
+/** Datagrams that were read in this namespace, and those that found no room. Not what waits at the socket: some may not even be there. */
+function arrivals() {
+  const [names, numbers] = readFileSync('/proc/net/snmp', 'latin1')
+    .split('\n')
+    .filter((line) => line.startsWith('Udp:'))
+    .map((line) => line.split(' '));
+  const of = (name) => Number(numbers[names.indexOf(name)]);
+  return { read: of('InDatagrams'), lost: of('RcvbufErrors') };
 }
 
-async function drained(dropped) {
+async function taken(count, before) {
   for (;;) {
-    const now = backlog();
-    if (now.dropped !== dropped) throw new Error('the daemon lost messages');
-    if (now.waiting === 0) return;
+    const now = arrivals();
+    if (now.lost !== before.lost) throw new Error('the daemon lost messages');
+    if (now.read - before.read >= count) return;
     await sleep(1);
   }
 }
@@ -132,17 +131,19 @@ async function send(runs) {
   await new Promise((bound) => socket.bind(0, ADDRESS, bound));
   socket.setMulticastInterface(ADDRESS);
   const sendOne = promisify(socket.send.bind(socket));
-  const { dropped } = backlog();
+  const before = arrivals();
+  let sent = 0;
   let under = 0;
   for (const message of messages(runs)) {
     if (under + message.length > WINDOW) {
-      await drained(dropped);
+      await taken(sent, before);
       under = 0;
     }
     await sendOne(message, PORT, GROUP);
+    sent++;
     under += message.length;
   }
-  await drained(dropped);
+  await taken(sent, before);
   socket.close();
 }
 
