@@ -92,6 +92,7 @@ const FILTERS: readonly (readonly [filter: ConnectionFilter, rows: readonly numb
   [{ destination: '[2001:db8::a]:8080' }, [3]],
   [{ client: '10.9.0.1' }, [0, 1, 4]],
   [{ client: '10.9.0.0/24' }, [0, 1, 4, 5, 6, 7]],
+  [{ client: '10.9.0.0/31' }, [0, 1, 4, 6, 7]],
   [{ client: '2001:db8::/32' }, [3]],
   [{ client: '0.0.0.0/0' }, [0, 1, 2, 4, 5, 6, 7]],
   [{ state: 'ESTABLISHED' }, [0, 2, 3, 5]],

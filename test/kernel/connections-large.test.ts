@@ -6,6 +6,7 @@ import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Connection, Ipvs } from '../../lib';
+import { failureOf } from '../contract/kit';
 import { feed } from './feed';
 import { Namespace } from './helpers';
 import { rawRows } from './traffic';
@@ -142,7 +143,7 @@ describe('nobody waits for the whole of it', () => {
     expect(ended).toMatchObject({ code: 7, stderr: '' });
     const [said = '', total] = (ended as { stdout: string }).stdout.split('\n');
     const { whole, before } = JSON.parse(said) as { whole: number; before: number };
-    expect(Number(total) - before).toBeLessThan(whole / 2);
+    expect(Number(total) - before).toBeLessThan(whole / 3);
   });
 
   test('when other calls want the thread', async () => {
@@ -164,27 +165,26 @@ describe('nobody waits for the whole of it', () => {
 test('a signal stops it in the middle, and the client goes on', async () => {
   const reason = new Error('enough');
   const controller = new AbortController();
-  const reading = client.connections({}, { signal: controller.signal });
-  const waiting = client.connections({}, { signal: controller.signal });
+  // The one that runs, and the one that waits for it.
+  const refusals = [1, 2].map(() =>
+    failureOf(client.connections({}, { signal: controller.signal })),
+  );
   const next = client.info();
   // A reading needs this thread between its slices, so it cannot be over before.
   await turn();
   controller.abort(reason);
   const aborted = { code: 'ABORT_ERR', operation: 'connections', cause: reason };
-  const both = await Promise.allSettled([reading, waiting]);
-  expect(both).toMatchObject([{ reason: aborted }, { reason: aborted }]);
+  for (const refusal of await Promise.all(refusals)) expect(refusal).toMatchObject(aborted);
   await next;
   expect((await client.connections()).length).toBe(COUNT);
 });
 
 test('closing stops it in the middle', async () => {
   const other = await namespace.open();
-  const reading = other.connections();
-  const closed = { code: 'ERR_IPVS_CLOSED', operation: 'connections' };
-  const refused = expect(reading).rejects.toMatchObject(closed);
+  const refusal = failureOf(other.connections());
   await turn();
   await other.close();
-  await refused;
+  expect(await refusal).toMatchObject({ code: 'ERR_IPVS_CLOSED', operation: 'connections' });
 });
 
 test('a namespace that is deleted in the middle is there until it is read', async () => {

@@ -113,6 +113,13 @@ async function main() {
       }
     }
   }
+  // What knows devices knows no connections.
+  const route = await addon.openRoute(netns, 1000);
+  const query = new Uint8Array(80);
+  query[4] = 1;
+  await attempt(() => route.connections(query, 1));
+  await attempt(() => route.connectionsSync(query));
+  await route.close();
   // The request is copied before the call returns: what happens to it afterwards does not matter.
   const early = new Uint8Array(76);
   const pending = handle.call(3, early).catch(() => refused++);
