@@ -1,7 +1,5 @@
 // The floor (floor/floor.c) as a process that stays: it takes orders one at a time and answers each with its own timing.
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface, type Interface } from 'node:readline';
+import { Answering } from './answering';
 import { FLOOR } from './places';
 
 export interface Answer {
@@ -11,20 +9,11 @@ export interface Answer {
 }
 
 export class Floor {
-  readonly #process: ChildProcess;
-  readonly #lines: Interface;
-  readonly #gone: Promise<never>;
+  readonly #process: Answering;
 
   /** `table` is a file in ipvsadm's save format. */
   constructor(table: string) {
-    const child = spawn(FLOOR, [table], { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#process = child;
-    this.#lines = createInterface({ input: child.stdout });
-    this.#gone = once(child, 'close').then((): never => {
-      throw new Error('the floor has ended');
-    });
-    // Only an order cares.
-    this.#gone.catch(() => undefined);
+    this.#process = new Answering(FLOOR, [table]);
   }
 
   /** Adds the table, at most `most` changes a datagram. */
@@ -56,16 +45,12 @@ export class Floor {
     return this.#order(`spawn ${netns} ${input} ${command.join(' ')}`);
   }
 
-  async close(): Promise<void> {
-    const ended = once(this.#process, 'close');
-    this.#process.stdin?.end();
-    await ended;
+  close(): Promise<void> {
+    return this.#process.close();
   }
 
   async #order(text: string): Promise<Answer> {
-    const answer = once(this.#lines, 'line') as Promise<[string]>;
-    this.#process.stdin?.write(`${text}\n`);
-    const [line] = await Promise.race([answer, this.#gone]);
+    const line = await this.#process.order(text);
     const [seconds = NaN, count = NaN] = line.split(' ').map(Number);
     return { milliseconds: seconds * 1000, count };
   }

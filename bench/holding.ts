@@ -22,7 +22,7 @@ export async function holding(
       library.read.push(await held(() => ipvs.snapshot()));
     });
     await inNamespace(async (netns) => {
-      control.add.push(await held(() => floor.add(netns)));
+      control.add.push(await held(() => floor.fence(netns)));
       control.read.push(await held(() => floor.read(netns)));
     });
   }

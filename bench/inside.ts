@@ -5,6 +5,7 @@ import { desired } from './desired';
 import { Floor } from './floor';
 import { holding } from './holding';
 import { changing, opening, weights } from './keeping';
+import { closeNamespaces } from './namespaces';
 import { tableFile } from './places';
 import type { Inside } from './results';
 import { add, adders, read, readers } from './tasks';
@@ -55,6 +56,7 @@ async function measure(order: Order): Promise<Inside> {
     }
     await floor.close();
   }
+  await closeNamespaces();
   return found;
 }
 

@@ -17,7 +17,11 @@ export function targets(
   for (const task of tasks) {
     const size = `${task.services} × 5`;
     if (task.task === 'add') {
-      atMost(`add ${size}: apply / floor`, ratio(task, 'apply', 'floor'), 1.25);
+      for (const name of ['apply', 'apply, synchronous']) {
+        for (const floor of ['floor', 'floor, one answer a datagram']) {
+          atMost(`add ${size}: ${name} / ${floor}`, ratio(task, name, floor), 1.25);
+        }
+      }
       const value = ratio(task, 'ipvsadm -R', 'apply');
       found.push({
         name: `add ${size}: ipvsadm -R / apply`,

@@ -15,6 +15,8 @@ export interface Competitor {
 }
 
 const NOTHING = '/dev/null';
+/** By then code is compiled, and heaps have their size. */
+const WARM_UPS = 3;
 
 /** Every one of them adds the same table to an empty namespace. */
 export function adders(floor: Floor, changes: readonly Change[], rounds: number): Competitor[] {
@@ -79,7 +81,7 @@ export function readers(floor: Floor, rounds: number): Competitor[] {
   ];
 }
 
-/** Runs adders in turn, a new namespace each; the first round warms up and does not count. */
+/** Runs adders in turn, a new namespace each; the first rounds warm up and do not count. */
 export async function add(services: number, competitors: readonly Competitor[]): Promise<Task> {
   const times = await inTurn(competitors, (run) => inNamespace(run));
   return { task: 'add', services, competitors: times };
@@ -104,11 +106,12 @@ async function inTurn(
 ): Promise<{ name: string; times: Times }[]> {
   const times = competitors.map(() => [] as number[]);
   const rounds = Math.max(...competitors.map((competitor) => competitor.rounds));
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = 1 - WARM_UPS; round <= rounds; round++) {
     for (const [i, competitor] of competitors.entries()) {
-      const warmUp = round === 0;
-      // What is slow enough to run once needs no warming up.
-      if (warmUp ? competitor.rounds < 2 : round > competitor.rounds) continue;
+      const warmUp = round <= 0;
+      // What is slow enough to run once needs no warming up, and what is slow once at most.
+      const enough = competitor.rounds < 2 ? 0 : competitor.rounds < rounds ? 1 : WARM_UPS;
+      if (warmUp ? round <= -enough : round > competitor.rounds) continue;
       const milliseconds = await start(competitor.run);
       if (!warmUp) times[i]?.push(milliseconds);
       process.stderr.write(
