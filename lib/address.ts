@@ -2,9 +2,8 @@
 import { isIPv6 } from 'node:net';
 import type { Family } from './model';
 
-const DOT = 46;
 const ZERO = 48;
-const NINE = 57;
+const DOT_BELOW_ZERO = -2;
 
 /** Bytes of the address as the border carries them: network order, IPv4 in the first four. */
 export const ADDRESS_BYTES = 16;
@@ -14,32 +13,31 @@ export const ADDRESS_BYTES = 16;
  * not an address we take: `whyNotAddress` says why.
  */
 export function writeAddress(text: string, target: Uint8Array, offset: number): Family | undefined {
-  if (text.includes(':')) return writeIpv6(text, target, offset) ? 'ipv6' : undefined;
-  return writeIpv4(text, target, offset) ? 'ipv4' : undefined;
+  if (writeIpv4(text, target, offset)) return 'ipv4';
+  return text.includes(':') && writeIpv6(text, target, offset) ? 'ipv6' : undefined;
 }
 
 // Four decimal numbers and nothing else: a leading zero is refused because some read it as octal.
 function writeIpv4(text: string, target: Uint8Array, offset: number): boolean {
-  // A loop, as a call of fill() costs more than so few bytes.
-  for (let i = 4; i < ADDRESS_BYTES; i++) target[offset + i] = 0;
   let octets = 0;
-  let digits = 0;
-  let value = 0;
-  for (let i = 0; i <= text.length; i++) {
-    const code = i === text.length ? DOT : text.charCodeAt(i);
-    if (code === DOT) {
-      if (digits === 0 || octets === 4) return false;
-      target[offset + octets++] = value;
-      digits = 0;
-      value = 0;
-    } else {
-      if (code < ZERO || code > NINE || (digits > 0 && value === 0)) return false;
-      value = value * 10 + code - ZERO;
-      digits++;
+  let value = -1;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - ZERO;
+    if (digit >= 0 && digit <= 9) {
+      if (value === 0) return false;
+      value = value < 0 ? digit : value * 10 + digit;
       if (value > 255) return false;
+    } else {
+      if (digit !== DOT_BELOW_ZERO || value < 0 || octets === 3) return false;
+      target[offset + octets++] = value;
+      value = -1;
     }
   }
-  return octets === 4;
+  if (octets !== 3 || value < 0) return false;
+  target[offset + 3] = value;
+  // A loop, as a call of fill() costs more than so few bytes.
+  for (let i = 4; i < ADDRESS_BYTES; i++) target[offset + i] = 0;
+  return true;
 }
 
 function writeIpv6(text: string, target: Uint8Array, offset: number): boolean {

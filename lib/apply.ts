@@ -40,8 +40,11 @@ export class ApplyError extends IpvsError {
   }
 }
 
-/** Changes sent in one call over the border: some milliseconds of work, so that the way there and back does not count. */
-const SLICE = 2048;
+/** Changes sent in the first call over the border, and in the largest. */
+const FIRST_SLICE = 2048;
+const LARGEST_SLICE = 16384;
+/** Milliseconds that a call should take: longer than the way there and back, short for those who wait for their turn. */
+const CALL = 15;
 const SIZE = LAYOUT.ChangeRecord.size;
 const ENOBUFS = 105;
 
@@ -56,14 +59,15 @@ export function* apply(
   if (typeof (Object(changes) as Partial<Iterable<Change>>)[Symbol.iterator] !== 'function') {
     throw new InvalidInput(`changes: ${show(changes)} is not iterable: give an array of changes`);
   }
-  const { list, slices, block } = yield* encode(changes, signal);
-  const told = new Told(list);
+  const told = new Told(Array.isArray(changes) ? changes.length : 0);
+  const blocks = yield* encode(changes, told, signal);
   try {
-    yield* send(list, slices, told, { onError, signal, progress });
+    yield* send(blocks, told, { onError, signal, progress });
   } catch (error) {
     throw brokenOff(error, told);
   }
-  if (block.bytes.length > 0) spare = new WeakRef(block);
+  const block = blocks.at(-1);
+  if (block !== undefined) spare = new WeakRef(block);
   return told.withRest();
 }
 
@@ -80,50 +84,84 @@ function takeBlock(rows: number): Records {
   return found;
 }
 
-/** The outcomes known so far. All their places are made at once: an array that grows is copied again and again. */
+/**
+ * What was asked, and what became of it: each place holds its change until the outcome is known. All places are made at once
+ * where their number is: an array that grows is copied again and again.
+ */
 class Told {
-  readonly #list: readonly Change[];
-  readonly #outcomes: Outcome[];
+  readonly #places: (Change | Outcome)[];
+  total = 0;
+  /** How many outcomes are known. */
   count = 0;
 
-  constructor(list: readonly Change[]) {
-    this.#list = list;
-    this.#outcomes = new Array<Outcome>(list.length);
+  constructor(room: number) {
+    this.#places = new Array<Change | Outcome>(room);
   }
 
-  get total(): number {
-    return this.#list.length;
+  ask(change: Change): void {
+    this.#places[this.total++] = change;
+  }
+
+  /** All was asked: the array may have become another length while it was read. */
+  close(): void {
+    this.#places.length = this.total;
+  }
+
+  /** The change whose outcome is the next to be known. */
+  get next(): Change {
+    return this.#places[this.count] as Change;
   }
 
   add(outcome: Outcome): void {
-    this.#outcomes[this.count++] = outcome;
+    this.#places[this.count++] = outcome;
   }
 
   /** One for each change; those that nothing was told of were not tried. */
   withRest(): Outcome[] {
-    for (let i = this.count; i < this.#list.length; i++) {
-      this.#outcomes[i] = { change: this.#list[i] as Change, status: 'not tried' };
+    for (let i = this.count; i < this.total; i++) {
+      this.#places[i] = { change: this.#places[i] as Change, status: 'not tried' };
     }
-    return this.#outcomes;
+    return this.#places as Outcome[];
   }
 }
 
-/** Sends the slices and tells the outcomes of each. */
+/** How many changes the next call takes, by how long the last ones took. */
+class Pace {
+  size = FIRST_SLICE;
+
+  /** After a call of so many changes. */
+  took(count: number, milliseconds: number): void {
+    const fitting = Math.floor((count * CALL) / Math.max(milliseconds, 1));
+    // In steps: a single call may have been quick or slow for reasons of its own.
+    if (milliseconds > CALL) this.size = Math.max(fitting, this.size >> 2, 1);
+    else this.size = Math.max(this.size, Math.min(fitting, 4 * this.size, LARGEST_SLICE));
+  }
+}
+
+/** Sends all of it in slices, and tells the outcomes of each. */
 function* send(
-  list: readonly Change[],
-  slices: readonly Uint8Array[],
+  blocks: readonly Records[],
   told: Told,
-  { onError, signal, progress }: { [K in keyof ApplyOptions]: ApplyOptions[K] | undefined },
+  options: { [K in keyof ApplyOptions]: ApplyOptions[K] | undefined },
 ): Operation<void> {
+  const { onError, signal, progress } = options;
+  const op = onError === 'stop' ? Op.applyUntilError : Op.apply;
   const turn = new Turn();
-  for (const request of slices) {
+  const pace = new Pace();
+  let [block, at] = [0, 0];
+  while (told.count < told.total) {
     checkSignal(signal);
-    const reply = yield { op: onError === 'stop' ? Op.applyUntilError : Op.apply, request };
+    const { bytes } = blocks[block] as Records;
+    const left = Math.min(bytes.length / SIZE - at, told.total - told.count);
+    const size = Math.min(left, pace.size);
+    const start = performance.now();
+    const reply = yield { op, request: bytes.subarray(at * SIZE, (at + size) * SIZE) };
+    pace.took(size, performance.now() - start);
     turn.next();
-    const results = resultsOf(reply, request.byteLength / SIZE);
+    const results = resultsOf(reply, size);
     for (let i = 0; i < results.length; i++) {
       const errno = results[i] ?? NOT_TRIED;
-      const change = list[told.count] as Change;
+      const change = told.next;
       told.add(errno === ENOBUFS ? yield* settle(change) : toOutcome(change, errno));
       if (turn.over()) {
         yield 'pause';
@@ -131,7 +169,11 @@ function* send(
       }
     }
     if (progress !== undefined) tell(progress, told.count, told.total);
-    if (onError === 'stop' && results.some((errno) => errno !== 0)) break;
+    if (onError === 'stop' && results.some((errno) => errno !== 0)) return;
+    at += size;
+    if (at * SIZE < bytes.length) continue;
+    block++;
+    at = 0;
   }
 }
 
@@ -164,56 +206,42 @@ function resultsOf(reply: ArrayBuffer, expected: number): Int32Array {
   );
 }
 
+/** Checks all changes and writes them as records: into one block, where their number is known, or else in ever larger ones. */
 function* encode(
   changes: Iterable<Change>,
+  told: Told,
   signal?: AbortSignal,
-): Operation<{ list: Change[]; slices: Uint8Array[]; block: Records }> {
-  // Places for a whole array at once, as its length is known: what grows is copied, and new memory is dear.
-  const list: Change[] = Array.isArray(changes) ? new Array<Change>(changes.length) : [];
-  let count = 0;
-  const blocks: Uint8Array[] = [];
-  const room = Array.isArray(changes) ? changes.length : SLICE;
+): Operation<Records[]> {
+  const blocks: Records[] = [];
+  let room = Array.isArray(changes) ? Math.max(changes.length, 1) : FIRST_SLICE;
   let block = Records.of(SIZE, 0);
+  let row = 0;
   const writer = new ChangeWriter();
   const turn = new Turn();
   for (const change of changes) {
-    const row = count % room;
-    if (row === 0) {
+    if (row * SIZE === block.bytes.length) {
       block = takeBlock(room);
-      blocks.push(block.bytes.subarray(0, room * SIZE));
+      blocks.push(block);
+      row = 0;
+      room = Math.min(2 * room, LARGEST_SLICE);
     }
     try {
-      writer.write(block, row, change);
+      writer.write(block, row++, change);
     } catch (error) {
       throw explainFailure(error, {
         operation: 'apply',
-        detail: `change ${count + 1}, ${describe(change)}; nothing was done`,
+        detail: `change ${told.total + 1}, ${describe(change)}; nothing was done`,
       });
     }
-    list[count++] = change;
+    told.ask(change);
     if (turn.over()) {
       yield 'pause';
       turn.next();
       if (signal?.aborted === true) break;
     }
   }
-  // The array may have become another length while it was read.
-  list.length = count;
-  return { list, slices: slicesOf(blocks, count * SIZE), block };
-}
-
-// Cuts blocks into slices, without the room left over at the end.
-function slicesOf(blocks: readonly Uint8Array[], size: number): Uint8Array[] {
-  const slices: Uint8Array[] = [];
-  let left = size;
-  for (const block of blocks) {
-    for (let at = 0; at < block.length && left > 0; at += SLICE * SIZE) {
-      const slice = block.subarray(at, Math.min(at + SLICE * SIZE, block.length, at + left));
-      slices.push(slice);
-      left -= slice.length;
-    }
-  }
-  return slices;
+  told.close();
+  return blocks;
 }
 
 /** Fields of a change that make its request, for messages. */

@@ -26,6 +26,8 @@ export type LooseChange = {
 
 type Loose = Readonly<Record<string, unknown>>;
 
+const NOTHING: Partial<LooseChange> = {};
+
 const { size: SIZE, service: KEY_AT, settings: SETTINGS_AT } = LAYOUT.ChangeRecord;
 const KEY = LAYOUT.ServiceKey;
 const SETTINGS = LAYOUT.ServiceSettings;
@@ -47,7 +49,8 @@ export class ChangeWriter {
   #scheduler: unknown;
 
   write(to: Records, row: number, change: LooseChange): void {
-    const { op, service, destination } = Object(change) as LooseChange;
+    // Not Object(change), which costs as much as all of the rest.
+    const { op, service, destination } = (change as LooseChange | null | undefined) ?? NOTHING;
     switch (op) {
       case 'addService':
       case 'setService':
@@ -106,6 +109,7 @@ export class ChangeWriter {
     // Port 0 goes with persistence alone.
     if (!this.#remember(service) || this.#port === 0) return false;
     const offset = this.#start(to, row, command);
+    to.clear(offset + SETTINGS_AT, SETTINGS.size);
     const at = (offset + SETTINGS_AT) >> 2;
     to.u32[at + (SETTINGS.netmask >> 2)] = this.#knownFamily === 'ipv6' ? 128 : 0xffffffff;
     to.setName(offset + SETTINGS_AT + SETTINGS.scheduler, scheduler);
@@ -141,6 +145,7 @@ export class ChangeWriter {
     to.u32[(at + DESTINATION.weight) >> 2] = weight;
     to.u32[(at + DESTINATION.upper_threshold) >> 2] = upperThreshold;
     to.u32[(at + DESTINATION.lower_threshold) >> 2] = lowerThreshold;
+    to.clear(at + DESTINATION.tunnel_type, DESTINATION.size - DESTINATION.tunnel_type);
     return true;
   }
 
@@ -167,10 +172,9 @@ export class ChangeWriter {
     return true;
   }
 
-  /** Clears the row and writes the command and the service's key; returns where the row is. */
+  /** Writes the command and the service's key; returns where the row is. All bytes of the settings are left to the caller. */
   #start(to: Records, row: number, command: number): number {
     const offset = row * SIZE;
-    to.clear(offset, SIZE);
     to.u32[offset >> 2] = command;
     to.copy(offset + KEY_AT, KEY.size, this.#knownRecord);
     return offset;

@@ -105,17 +105,67 @@ test('bad input is refused before the addon is called', async () => {
   expect(handle.calls).toEqual([]);
 });
 
+/** A kernel that takes so many milliseconds a change, by a clock that nothing else moves. */
+function taking(milliseconds: number): ScriptedHandle {
+  let clock = 0;
+  jest.spyOn(performance, 'now').mockImplementation(() => clock);
+  return new ScriptedHandle((_, request) => {
+    clock += (request.length / LAYOUT.ChangeRecord.size) * milliseconds;
+    return results(request, () => 0);
+  });
+}
+const slicesOf = (handle: ScriptedHandle): number[] =>
+  handle.calls.map(({ bytes }) => bytes / LAYOUT.ChangeRecord.size);
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
 test('a large apply goes out in slices, each with its progress', async () => {
-  const handle = new ScriptedHandle((_, request) => results(request, () => 0));
+  const handle = taking(1 / 128);
   const seen: number[] = [];
   const outcomes = await new Client(handle).apply(adds(5000), {
     progress: ({ done, total }) => seen.push(done, total),
   });
-  expect(handle.calls.map(({ bytes }) => bytes / LAYOUT.ChangeRecord.size)).toEqual([
-    2048, 2048, 904,
-  ]);
-  expect(seen).toEqual([2048, 5000, 4096, 5000, 5000, 5000]);
+  expect(slicesOf(handle)).toEqual([2048, 1920, 1032]);
+  expect(seen).toEqual([2048, 5000, 3968, 5000, 5000, 5000]);
   expect(outcomes.map(({ status }) => status)).toEqual(Array(5000).fill('done'));
+});
+
+test.each([
+  ['quick', 1 / 1024, [2048, 8192, 15360, 15360, 9040]],
+  ['so quick that the largest slices take no time', 0, [2048, 8192, 16384, 16384, 6992]],
+])('slices grow where the kernel is %s', async (_, milliseconds, slices) => {
+  const handle = taking(milliseconds);
+  await new Client(handle).apply(adds(50_000));
+  expect(slicesOf(handle)).toEqual(slices);
+});
+
+test('slices shrink where the kernel is slow, so that others wait no longer for their turn', () => {
+  const handle = taking(1 / 16);
+  new SyncClient(handle).apply(adds(3000));
+  expect(slicesOf(handle)).toEqual([2048, 512, 240, 200]);
+});
+
+test('changes that come one by one are sent like those of an array', async () => {
+  const send = async (changes: Iterable<Change>): Promise<Buffer> => {
+    const sent: Uint8Array[] = [];
+    const handle = new ScriptedHandle((_, request) => {
+      sent.push(request.slice());
+      return results(request, () => 0);
+    });
+    await new Client(handle).apply(changes);
+    return Buffer.concat(sent);
+  };
+  // More than any block that was used before in this file.
+  const list = adds(70_000);
+  // Its length says nothing, as it goes through another array.
+  const odd: Change[] = [];
+  odd[Symbol.iterator] = () => list.values();
+  const [one, other, array] = [await send(odd), await send(list.values()), await send(list)];
+  expect(one.length).toBe(70_000 * LAYOUT.ChangeRecord.size);
+  expect(one.equals(other)).toBe(true);
+  expect(one.equals(array)).toBe(true);
 });
 
 test('applies one after another, and two at once, send what each was given', async () => {
