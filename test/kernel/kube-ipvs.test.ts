@@ -1,0 +1,190 @@
+// Who reaches what in IPVS mode, with real packets: the program of a service map on a node, and every way to a service from a
+// pod, from the node itself and from outside. kube-outcomes.ts says what the words mean.
+import { mkdtempSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { ipvsProgram, type IpvsProgramOptions } from '../../lib/kube';
+import { openNode } from '../../lib/node';
+import { expectCells, frontend, mapOf, outcome, outcomeCells, singleCells } from './kube-outcomes';
+import { FAMILIES, POD_RANGES, sysctl, VIEW, World } from './kube-world';
+
+let world: World;
+let folder: string;
+beforeAll(async () => {
+  world = await World.make();
+  folder = mkdtempSync('/tmp/ipvs-kube-ipvs-');
+}, 60_000);
+afterAll(async () => {
+  await world.delete();
+  rmSync(folder, { recursive: true });
+});
+
+async function apply(options: IpvsProgramOptions = {}): Promise<void> {
+  const program = ipvsProgram(mapOf(world), VIEW, { clusterCIDRs: POD_RANGES, ...options });
+  const netns = world.node.namespace.name;
+  await using node = await openNode({ netns, record: path.join(folder, 'node.json') });
+  const { problems } = await node.apply(program);
+  expect(problems).toEqual([]);
+}
+
+describe('as kube-proxy does it', () => {
+  beforeAll(() => apply());
+
+  const TABLE = `
+from     to            policy   here              elsewhere    nowhere
+pod      clusterIP     Cluster  all as self       all as self  refused
+pod      clusterIP     Local    all as self       all as self  refused
+pod      externalIP    Cluster  all as node       all as node  refused
+pod      externalIP    Local    local as self     all as self  refused
+pod      loadBalancer  Cluster  all as node       all as node  refused
+pod      loadBalancer  Local    local as self     all as self  refused
+pod      nodePort      Cluster  all as node       all as node  refused
+pod      nodePort      Local    local as self     all as self  refused
+node     clusterIP     Cluster  all as node       all as node  refused
+node     clusterIP     Local    all as node       all as node  refused
+node     externalIP    Cluster  all as node       all as node  refused
+node     externalIP    Local    local as service  lost         refused
+node     loadBalancer  Cluster  all as node       all as node  refused
+node     loadBalancer  Local    local as service  lost         refused
+node     nodePort      Cluster  all as node       all as node  refused
+node     nodePort      Local    local as node     all as node  refused
+outside  clusterIP     Cluster  all as node       all as node  refused
+outside  clusterIP     Local    all as node       all as node  refused
+outside  externalIP    Cluster  all as node       all as node  refused
+outside  externalIP    Local    local as self     lost         refused
+outside  loadBalancer  Cluster  all as node       all as node  refused
+outside  loadBalancer  Local    local as self     lost         refused
+outside  nodePort      Cluster  all as node       all as node  refused
+outside  nodePort      Local    local as self     lost         refused
+`;
+
+  test.each(outcomeCells(TABLE))('$way', ({ cells }) => expectCells(world, cells));
+
+  const INTERNAL = `
+from     to         service                   outcome
+pod      clusterIP  internal here             local as self
+pod      clusterIP  internal elsewhere        refused
+pod      clusterIP  internal nowhere          refused
+node     clusterIP  internal here             local as node
+node     clusterIP  internal elsewhere        refused
+outside  clusterIP  internal here             local as node
+outside  clusterIP  internal elsewhere        refused
+pod      clusterIP  internal, open here       local as self
+pod      clusterIP  internal, open elsewhere  all as self
+`;
+
+  test('cluster IPs of internal policy Local lead to endpoints of this node alone, unless others can reach them', () =>
+    expectCells(world, singleCells(INTERNAL)));
+
+  const RANGES = `
+from     to            service         outcome
+outside  loadBalancer  for the client  all as node
+pod      loadBalancer  for the client  dropped
+node     loadBalancer  for the client  dropped
+outside  loadBalancer  for the node    dropped
+pod      loadBalancer  for the node    dropped
+node     loadBalancer  for the node    all as node
+outside  loadBalancer  for pods        dropped
+pod      loadBalancer  for pods        all as node
+node     loadBalancer  for pods        dropped
+outside  externalIP    for the node    all as node
+outside  nodePort      for the node    all as node
+pod      nodePort      for the client  all as node
+pod      clusterIP     for the client  all as self
+`;
+
+  test('source ranges count for addresses of load balancers alone, for pods and the node too', () =>
+    expectCells(world, singleCells(RANGES)));
+
+  test('a node port does not answer on loopback', async () => {
+    for (const [family, address] of [
+      ['ipv4', '127.0.0.1'],
+      ['ipv6', '::1'],
+    ] as const) {
+      const ask = {
+        from: 'node',
+        service: 'Cluster here',
+        way: 'nodePort',
+        protocol: 'tcp',
+      } as const;
+      expect(await outcome(world, { ...ask, family, address }, 'refused')).toBe('refused');
+    }
+  });
+
+  test.each(FAMILIES)(
+    'session affinity: one endpoint for a client that comes one way: %s',
+    async (family) => {
+      const to = frontend('affine', 'loadBalancer', family);
+      for (const protocol of ['tcp', 'udp'] as const) {
+        const question = { ...to, protocol, count: 12, patience: 10_000, token: 'affine' };
+        const said = await world.client.ask(question);
+        expect(new Set(said.map((each) => each.split(' ')[0])).size).toBe(1);
+      }
+    },
+  );
+
+  test.each(FAMILIES)(
+    'what listens on the node is not reached through addresses of services: %s',
+    async (family) => {
+      const { address } = frontend('Cluster here', 'clusterIP', family);
+      const question = {
+        protocol: 'tcp',
+        address,
+        port: 8080,
+        count: 1,
+        patience: 10_000,
+      } as const;
+      expect(
+        await world.client.ask({ ...question, address: world.node.addresses[family] }),
+      ).toEqual([`${world.node.addresses[family]} ${world.client.addresses[family]}`]);
+      expect(await world.client.ask(question)).toEqual(['ECONNREFUSED']);
+    },
+  );
+});
+
+describe('inside and outside apart', () => {
+  beforeAll(() => apply({ externalLocal: 'separate' }));
+
+  const TABLE = `
+from     to            policy   here           elsewhere    nowhere
+pod      clusterIP     Local    all as self    all as self  refused
+pod      externalIP    Cluster  all as node    all as node  refused
+pod      externalIP    Local    all as self    all as self  refused
+pod      loadBalancer  Local    all as self    all as self  refused
+pod      nodePort      Local    all as self    all as self  refused
+node     externalIP    Local    all as node    all as node  refused
+node     loadBalancer  Local    all as node    all as node  refused
+node     nodePort      Local    all as node    all as node  refused
+outside  clusterIP     Local    all as node    all as node  refused
+outside  externalIP    Local    local as self  dropped      refused
+outside  loadBalancer  Local    local as self  dropped      refused
+outside  nodePort      Local    local as self  dropped      refused
+`;
+
+  test.each(outcomeCells(TABLE))('$way', ({ cells }) => expectCells(world, cells));
+});
+
+describe('services without endpoints', () => {
+  // As it is by default: ICMP of one kind to one host is rationed, six at first, then one a second.
+  beforeAll(() => {
+    sysctl(world.node.namespace, 'net.ipv4.icmp_ratelimit=1000');
+  });
+
+  const question = (): Parameters<World['client']['ask']>[0] => ({
+    ...frontend('Cluster nowhere', 'loadBalancer', 'ipv4'),
+    protocol: 'tcp',
+    count: 30,
+    patience: 800,
+  });
+
+  test('everybody is refused at once, by a reset', async () => {
+    await apply();
+    expect(new Set(await world.client.ask(question()))).toEqual(new Set(['ECONNREFUSED']));
+  });
+
+  test('left to IPVS, some wait: it refuses by ICMP', async () => {
+    await apply({ reject: false });
+    expect(new Set(await world.client.ask(question()))).toEqual(
+      new Set(['ECONNREFUSED', 'nothing']),
+    );
+  });
+});
