@@ -110,7 +110,7 @@ test.each(FAMILIES)(
   'session affinity: one endpoint for a client, whichever way it comes: %s',
   async (family) => {
     const answers = new Set<string>();
-    for (const way of ['loadBalancer', 'nodePort', 'externalIP'] as const) {
+    for (const way of ['clusterIP', 'loadBalancer', 'nodePort', 'externalIP'] as const) {
       const to = frontend('affine', way, family);
       for (const protocol of ['tcp', 'udp'] as const) {
         const question = { ...to, protocol, count: 10, patience: 10_000, token: 'affine' };

@@ -2,10 +2,13 @@
 // pod, from the node itself and from outside. kube-outcomes.ts says what the words mean.
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import type { Family } from '../../lib';
 import { ipvsProgram, type IpvsProgramOptions } from '../../lib/kube';
 import { openNode } from '../../lib/node';
 import { expectCells, frontend, mapOf, outcome, outcomeCells, singleCells } from './kube-outcomes';
 import { FAMILIES, POD_RANGES, sysctl, VIEW, World } from './kube-world';
+
+const PING = path.join(__dirname, 'programs/ping.pl');
 
 let world: World;
 let folder: string;
@@ -24,6 +27,23 @@ async function apply(options: IpvsProgramOptions = {}): Promise<void> {
   await using node = await openNode({ netns, record: path.join(folder, 'node.json') });
   const { problems } = await node.apply(program);
   expect(problems).toEqual([]);
+}
+
+function ping(family: Family): string {
+  const { address } = frontend('Cluster here', 'clusterIP', family);
+  return world.client.namespace.run('perl', PING, address).trim();
+}
+
+// With ICMP as it is by default: of one kind, a host gets six at first, then one a second.
+async function askInVain(patience: number): Promise<ReadonlySet<string>> {
+  const ration = (milliseconds: number): void => {
+    sysctl(world.node.namespace, `net.ipv4.icmp_ratelimit=${milliseconds}`);
+  };
+  ration(1000);
+  const to = frontend('Cluster nowhere', 'loadBalancer', 'ipv4');
+  const said = await world.client.ask({ ...to, protocol: 'tcp', count: 30, patience });
+  ration(0);
+  return new Set(said);
 }
 
 describe('as kube-proxy does it', () => {
@@ -139,10 +159,18 @@ pod      clusterIP     for the client  all as self
       expect(await world.client.ask(question)).toEqual(['ECONNREFUSED']);
     },
   );
+
+  test.each(FAMILIES)('services do not answer a ping: %s', (family) => {
+    expect(ping(family)).toBe('unreachable');
+  });
+
+  test('everybody is refused at once where there are no endpoints, by a reset', async () => {
+    expect(await askInVain(800)).toEqual(new Set(['ECONNREFUSED']));
+  });
 });
 
-describe('inside and outside apart', () => {
-  beforeAll(() => apply({ externalLocal: 'separate' }));
+describe('inside and outside apart, and ping', () => {
+  beforeAll(() => apply({ externalLocal: 'separate', icmpEcho: true }));
 
   const TABLE = `
 from     to            policy   here           elsewhere    nowhere
@@ -161,30 +189,14 @@ outside  nodePort      Local    local as self  dropped      refused
 `;
 
   test.each(outcomeCells(TABLE))('$way', ({ cells }) => expectCells(world, cells));
+
+  test.each(FAMILIES)('services answer a ping: %s', (family) => {
+    expect(ping(family)).toBe('reply');
+  });
 });
 
-describe('services without endpoints', () => {
-  // As it is by default: ICMP of one kind to one host is rationed, six at first, then one a second.
-  beforeAll(() => {
-    sysctl(world.node.namespace, 'net.ipv4.icmp_ratelimit=1000');
-  });
-
-  const question = (): Parameters<World['client']['ask']>[0] => ({
-    ...frontend('Cluster nowhere', 'loadBalancer', 'ipv4'),
-    protocol: 'tcp',
-    count: 30,
-    patience: 800,
-  });
-
-  test('everybody is refused at once, by a reset', async () => {
-    await apply();
-    expect(new Set(await world.client.ask(question()))).toEqual(new Set(['ECONNREFUSED']));
-  });
-
-  test('left to IPVS, some wait: it refuses by ICMP', async () => {
-    await apply({ reject: false });
-    expect(new Set(await world.client.ask(question()))).toEqual(
-      new Set(['ECONNREFUSED', 'nothing']),
-    );
-  });
+test('left to IPVS, where there are no endpoints some wait: it refuses by ICMP, which is rationed', async () => {
+  await apply({ reject: false });
+  // Those who are refused hear of it at their second attempt, after a second; see kube-outcomes.ts.
+  expect(await askInVain(2500)).toEqual(new Set(['ECONNREFUSED', 'nothing']));
 });

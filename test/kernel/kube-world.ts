@@ -47,7 +47,6 @@ export interface Question {
   readonly count: number;
   /** How long to wait for an answer, in milliseconds. */
   readonly patience: number;
-  readonly bind?: string;
   readonly token?: string;
 }
 

@@ -3,7 +3,7 @@
 // and asks others when told to. Lines of JSON in and out:
 //   {id, protocol, address, port, count, patience}   {id, said: ["10.1.1.5 10.1.1.1", "ECONNREFUSED", "nothing", ...]}
 //   {id, seen: TOKEN}                                {id, said: [whether a datagram with that token arrived]}
-// `bind` is an address to ask from, `token` what datagrams hold.
+// `token` is what datagrams hold.
 const { createSocket } = require('node:dgram');
 const { connect, createServer } = require('node:net');
 const { createInterface } = require('node:readline');
@@ -39,9 +39,9 @@ function ready() {
   if (starting === 0) process.stdout.write('ready\n');
 }
 
-function overTcp({ address, port, patience, bind }) {
+function overTcp({ address, port, patience }) {
   return new Promise((resolve) => {
-    const socket = connect({ host: address, port, localAddress: bind });
+    const socket = connect({ host: address, port });
     let said = 'nothing';
     socket.setTimeout(patience, () => socket.destroy());
     socket.on('data', (data) => (said = String(data)));
@@ -50,7 +50,7 @@ function overTcp({ address, port, patience, bind }) {
   });
 }
 
-function overUdp({ address, port, patience, bind, token }) {
+function overUdp({ address, port, patience, token }) {
   return new Promise((resolve) => {
     const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
     const end = (said) => {
@@ -61,9 +61,7 @@ function overUdp({ address, port, patience, bind, token }) {
     const timer = setTimeout(end, patience, 'nothing');
     socket.once('error', ({ code }) => end(code));
     socket.once('message', (message) => end(String(message)));
-    const ask = () => socket.connect(port, address, (error) => !error && socket.send(token));
-    if (bind === undefined) ask();
-    else socket.bind(0, bind, ask);
+    socket.connect(port, address, (error) => !error && socket.send(token));
   });
 }
 
