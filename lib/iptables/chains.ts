@@ -27,7 +27,6 @@ interface Leaf {
   readonly endpoint: Endpoint;
   /** Whose it says it is. */
   readonly comment: string | undefined;
-  used: boolean;
 }
 
 type Report = (rule: Rule, problem: string) => void;
@@ -170,7 +169,6 @@ export class PortChains {
   #weighted(chain: string, port: Named, weight: number): Endpoint | undefined {
     const leaf = this.#leaf(chain, port);
     if (leaf === undefined) return undefined;
-    leaf.used = true;
     return weight === 1 ? leaf.endpoint : { ...leaf.endpoint, weight };
   }
 
@@ -186,7 +184,7 @@ export class PortChains {
       const endpoint = hostPortOf(rule.to ?? '', this.dump.family);
       const fits = rule.target === 'DNAT' && (shape === 'p to' || shape === 'p set to');
       if (fits && endpoint !== undefined) {
-        return { endpoint: { ...endpoint, local: false }, comment: rule.comment, used: false };
+        return { endpoint: { ...endpoint, local: false }, comment: rule.comment };
       }
       if (port !== undefined) this.#odd(rule, chain);
     }

@@ -253,6 +253,27 @@ test('weights come back as the least that make the same shares', () => {
   expect(weights(...many)).toEqual([many, many]);
 });
 
+test('an endpoint that only those who know it are led to has weight 0', () => {
+  // The rule with its share is gone; that of those who were there before stays.
+  const text = whole.replace(/^-A KUBE-SVC-.* --probability .*\n/m, '');
+  const { ports, problems } = parseIptables(text);
+  expect(problems).toEqual([]);
+  expect(ports[0]?.affinity).toEqual({ timeout: 10800 });
+  expect(ports[0]?.endpoints.cluster).toMatchObject([
+    { address: '10.1.0.5', weight: 0 },
+    { address: '10.1.9.9' },
+  ]);
+});
+
+test('a virtual server that was written as a port is called by its id', () => {
+  const [port] = shop.ports;
+  if (port === undefined) throw new Error('no port');
+  for (const name of ['tcp://10.0.0.1:80', 'tcp://[2001:db8::1]:80']) {
+    const { ports } = parseIptables(written({ ...shop, ports: [{ ...port, name }] }, {}));
+    expect(ports).toMatchObject([{ name, namespace: '', service: name }]);
+  }
+});
+
 test('options that make no sense', () => {
   expect(() => parseIptables(7 as never)).toThrow('text: 7 is not text');
   expect(() => parseIptables('', { prefix: 'kube' })).toThrow(/^prefix: /);

@@ -80,7 +80,7 @@ test('the second apply starts two programs that read, and asks the kernel for si
     const ends = ['first', 'second'].map((end) =>
       lines.findIndex((line) => line.includes(`"/${end} apply"`)),
     );
-    const [first = [], second = []] = [lines.slice(0, ends[0]), lines.slice(...ends)];
+    const [first, second] = [lines.slice(0, ends[0]), lines.slice(...ends)];
 
     // What the first did shows that changes would be seen.
     expect(first.flatMap(requestsOf)).toEqual(
