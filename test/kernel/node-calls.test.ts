@@ -70,17 +70,17 @@ test('the second apply starts two programs that read, and asks the kernel for si
   const folder = mkdtempSync('/tmp/ipvs-node-calls-');
   try {
     const trace = path.join(folder, 'trace');
-    const strace = ['strace', '-f', '-qq', '-x', '-s', '8', '-o', trace, '-e', `trace=${CALLS}`];
+    const strace = ['strace', '-f', '-qq', '-x', '-s', '64', '-o', trace, '-e', `trace=${CALLS}`];
     const script = [process.execPath, '-e', SCRIPT, path.join(folder, 'node.json')];
     execFileSync('ip', ['netns', 'exec', namespace.name, ...strace, ...script], {
       // One request a list of destinations, instead of many in one system call that strace shows as bytes.
       env: { ...process.env, IPVS_NO_AIO: '1' },
     });
     const lines = readFileSync(trace, 'utf8').split('\n');
-    const ends = ['first', 'second'].map((end) =>
-      lines.findIndex((line) => line.includes(`"/${end} apply"`)),
-    );
-    const [first, second] = [lines.slice(0, ends[0]), lines.slice(...ends)];
+    const endOf = (which: string): number =>
+      lines.findIndex((line) => line.includes(`"/${which} apply"`));
+    const first = lines.slice(0, endOf('first'));
+    const second = lines.slice(endOf('first'), endOf('second'));
 
     // What the first did shows that changes would be seen.
     expect(first.flatMap(requestsOf)).toEqual(
