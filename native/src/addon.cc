@@ -213,6 +213,33 @@ struct ConnectionsCall {
   }
 };
 
+// A copy of a request, as JavaScript may do to its own what it likes. The memory of the last one on
+// this thread is used again: where memory is new, touching it takes longer than to copy.
+class Request {
+ public:
+  explicit Request(ipvs::Bytes bytes) {
+    if (bytes.size() >= kLeastKept) bytes_.swap(spare_);
+    bytes_.assign(bytes.begin(), bytes.end());
+  }
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+  ~Request() {
+    const size_t size = bytes_.capacity();
+    if (size >= kLeastKept && size <= kMostKept && size > spare_.capacity()) bytes_.swap(spare_);
+  }
+
+  ipvs::Bytes bytes() const { return bytes_; }
+
+ private:
+  static constexpr size_t kLeastKept = 4096;
+  static constexpr size_t kMostKept = 2 << 20;
+  static thread_local std::vector<uint8_t> spare_;
+
+  std::vector<uint8_t> bytes_;
+};
+
+thread_local std::vector<uint8_t> Request::spare_;
+
 // The calls on one connection, in order. They wait here and not in the thread pool, so that one
 // busy handle leaves the pool to others. It outlives its handle for as long as a task runs, and is
 // used on the JavaScript thread only.
@@ -225,12 +252,12 @@ class CallQueue : public std::enable_shared_from_this<CallQueue> {
   bool closed() const { return closed_; }
 
   Napi::Value Push(Napi::Env env, Op op, ipvs::Bytes bytes) {
-    auto request = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());
+    auto request = std::make_shared<Request>(bytes);
     auto reply = std::make_shared<ByteBuffer>();
     return Push(env, Call(
                          env,
                          [connection = connection_, op, request, reply] {
-                           return connection->Execute(op, *request, reply.get());
+                           return connection->Execute(op, request->bytes(), reply.get());
                          },
                          [reply](Napi::Env env) { return Share(env, reply.get()); }));
   }

@@ -27,7 +27,8 @@ class Outbox {
   // not fit.
   template <typename Put>
   bool Add(uint16_t family, uint8_t command, uint16_t flags, uint32_t sequence, Put&& put) {
-    if (!Start(family, command, flags, sequence) || !put(message_.get())) return false;
+    Start(family, command, flags, sequence);
+    if (!put(message_.get())) return false;
     Finish();
     return true;
   }
@@ -47,7 +48,7 @@ class Outbox {
     void operator()(nl_msg* message) const { nlmsg_free(message); }
   };
 
-  bool Start(uint16_t family, uint8_t command, uint16_t flags, uint32_t sequence);
+  void Start(uint16_t family, uint8_t command, uint16_t flags, uint32_t sequence);
   bool StartPlain(uint16_t type, uint16_t flags, uint32_t sequence, const void* header,
                   size_t size);
   void Finish();

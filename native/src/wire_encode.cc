@@ -28,8 +28,39 @@ Fixed<kType, T> As(const T& value) {
   return Fixed<kType, T>(value);
 }
 
-// Writes attributes one after the other into space that is reserved once: calling libnl for each
-// takes four times as long, and a large apply writes a million of them.
+// Attributes one after the other.
+template <typename... Attributes>
+class Group {
+ public:
+  static constexpr size_t kSize = (sizeof(Attributes) + ...);
+
+  explicit Group(const Attributes&... attributes) {
+    uint8_t* out = bytes_;
+    ((std::memcpy(out, &attributes, sizeof(attributes)), out += sizeof(attributes)), ...);
+  }
+
+ private:
+  uint8_t bytes_[kSize];
+};
+
+// An attribute that holds others.
+template <uint16_t kType, typename... Attributes>
+class Nest {
+ public:
+  explicit Nest(const Attributes&... attributes) : inside_(attributes...) {}
+
+ private:
+  nlattr header_ = {NLA_HDRLEN + Group<Attributes...>::kSize, NLA_F_NESTED | kType};
+  Group<Attributes...> inside_;
+};
+
+template <uint16_t kType, typename... Attributes>
+Nest<kType, Attributes...> In(const Attributes&... attributes) {
+  return Nest<kType, Attributes...>(attributes...);
+}
+
+// Writes attributes into space that is reserved once: calling libnl for each takes several times as
+// long, and a large apply writes a million of them.
 template <typename... Attributes>
 bool PutAll(nl_msg* message, const Attributes&... attributes) {
   constexpr size_t kSize = (sizeof(Attributes) + ...);
@@ -37,6 +68,15 @@ bool PutAll(nl_msg* message, const Attributes&... attributes) {
   if (out == nullptr) return false;
   ((std::memcpy(out, &attributes, sizeof(attributes)), out += sizeof(attributes)), ...);
   return true;
+}
+
+// Calls `put` with the attribute of an address: four bytes of IPv4, which the kernel pads.
+template <uint16_t kType, typename Put>
+bool WithAddress(uint16_t family, const uint8_t (&address)[16], Put&& put) {
+  if (family != AF_INET) return put(As<kType>(address));
+  uint8_t first[4];
+  std::memcpy(first, address, sizeof(first));
+  return put(As<kType>(first));
 }
 
 // Bounded by itself, not by the record's terminating NUL: the record may lie in memory that
@@ -56,14 +96,21 @@ bool PutNested(nl_msg* message, int type, Put&& put) {
   return true;
 }
 
+template <typename Address>
+auto KeyOf(const ServiceKey& key, const Address& address) {
+  return Group(As<IPVS_SVC_ATTR_AF>(key.family), As<IPVS_SVC_ATTR_PROTOCOL>(key.protocol), address,
+               As<IPVS_SVC_ATTR_PORT>(htons(key.port)));
+}
+
 // An identity is a mark or an address, never both: the mere presence of FWMARK makes the kernel
 // look for a mark.
 bool PutKeyAttributes(nl_msg* message, const ServiceKey& key) {
   if (key.fwmark != 0) {
     return PutAll(message, As<IPVS_SVC_ATTR_AF>(key.family), As<IPVS_SVC_ATTR_FWMARK>(key.fwmark));
   }
-  return PutAll(message, As<IPVS_SVC_ATTR_AF>(key.family), As<IPVS_SVC_ATTR_PROTOCOL>(key.protocol),
-                As<IPVS_SVC_ATTR_ADDR>(key.address), As<IPVS_SVC_ATTR_PORT>(htons(key.port)));
+  return WithAddress<IPVS_SVC_ATTR_ADDR>(key.family, key.address, [&](const auto& address) {
+    return PutAll(message, KeyOf(key, address));
+  });
 }
 
 // All but the engine are mandatory, persistent or not. An engine that is not sent is removed.
@@ -76,23 +123,41 @@ bool PutSettings(nl_msg* message, uint16_t family, const ServiceSettings& settin
          (settings.engine[0] == 0 || PutName(message, IPVS_SVC_ATTR_PE_NAME, settings.engine));
 }
 
-// The family goes with every command, deletes included: without it the kernel looks among those of
-// the service's family.
-bool PutDestinationKey(nl_msg* message, const DestinationSettings& destination) {
-  return PutAll(message, As<IPVS_DEST_ATTR_ADDR>(destination.address),
-                As<IPVS_DEST_ATTR_PORT>(htons(destination.port)),
-                As<IPVS_DEST_ATTR_ADDR_FAMILY>(destination.family));
+template <typename Address>
+auto KeyOf(const DestinationSettings& destination, const Address& address) {
+  return Group(address, As<IPVS_DEST_ATTR_PORT>(htons(destination.port)));
 }
 
-// SET_DEST replaces everything, so everything is sent, tunnel attributes too.
+// The family goes with every command, deletes included, unless it is the service's: there the
+// kernel looks when it is not told.
+bool PutDestinationKey(nl_msg* message, uint16_t service_family,
+                       const DestinationSettings& destination) {
+  return WithAddress<IPVS_DEST_ATTR_ADDR>(
+             destination.family, destination.address,
+             [&](const auto& address) { return PutAll(message, KeyOf(destination, address)); }) &&
+         (destination.family == service_family ||
+          PutAll(message, As<IPVS_DEST_ATTR_ADDR_FAMILY>(destination.family)));
+}
+
+bool HasTunnel(const DestinationSettings& destination) {
+  return destination.tunnel_type != 0 || destination.tunnel_port != 0 ||
+         destination.tunnel_flags != 0;
+}
+
+// What is mandatory.
+auto SettingsOf(const DestinationSettings& destination) {
+  return Group(As<IPVS_DEST_ATTR_FWD_METHOD>(destination.forward),
+               As<IPVS_DEST_ATTR_WEIGHT>(destination.weight),
+               As<IPVS_DEST_ATTR_U_THRESH>(destination.upper_threshold),
+               As<IPVS_DEST_ATTR_L_THRESH>(destination.lower_threshold));
+}
+
+// SET_DEST replaces everything: what is not sent becomes zero.
 bool PutDestinationSettings(nl_msg* message, const DestinationSettings& destination) {
-  return PutAll(message, As<IPVS_DEST_ATTR_FWD_METHOD>(destination.forward),
-                As<IPVS_DEST_ATTR_WEIGHT>(destination.weight),
-                As<IPVS_DEST_ATTR_U_THRESH>(destination.upper_threshold),
-                As<IPVS_DEST_ATTR_L_THRESH>(destination.lower_threshold),
-                As<kDestTunType>(destination.tunnel_type),
-                As<kDestTunPort>(htons(destination.tunnel_port)),
-                As<kDestTunFlags>(destination.tunnel_flags));
+  return PutAll(message, SettingsOf(destination)) &&
+         (!HasTunnel(destination) || PutAll(message, As<kDestTunType>(destination.tunnel_type),
+                                            As<kDestTunPort>(htons(destination.tunnel_port)),
+                                            As<kDestTunFlags>(destination.tunnel_flags)));
 }
 
 bool PutService(nl_msg* message, const ChangeRecord& change) {
@@ -103,9 +168,26 @@ bool PutService(nl_msg* message, const ChangeRecord& change) {
   });
 }
 
+// Most changes of a large apply: all of it at once.
+bool PutPlainDestination(nl_msg* message, const ChangeRecord& change) {
+  const ServiceKey& service = change.service;
+  const DestinationSettings& destination = change.destination;
+  return WithAddress<IPVS_SVC_ATTR_ADDR>(service.family, service.address, [&](const auto& front) {
+    return WithAddress<IPVS_DEST_ATTR_ADDR>(
+        destination.family, destination.address, [&](const auto& back) {
+          return PutAll(message, In<IPVS_CMD_ATTR_SERVICE>(KeyOf(service, front)),
+                        In<IPVS_CMD_ATTR_DEST>(KeyOf(destination, back), SettingsOf(destination)));
+        });
+  });
+}
+
 bool PutDestination(nl_msg* message, const ChangeRecord& change) {
+  if (change.command != IPVS_CMD_DEL_DEST && change.service.fwmark == 0 &&
+      change.destination.family == change.service.family && !HasTunnel(change.destination)) {
+    return PutPlainDestination(message, change);
+  }
   return PutServiceKey(message, change.service) && PutNested(message, IPVS_CMD_ATTR_DEST, [&] {
-           return PutDestinationKey(message, change.destination) &&
+           return PutDestinationKey(message, change.service.family, change.destination) &&
                   (change.command == IPVS_CMD_DEL_DEST ||
                    PutDestinationSettings(message, change.destination));
          });

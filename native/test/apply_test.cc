@@ -81,7 +81,7 @@ TEST_F(ApplyTest, SendsNoMoreThanTheAnswersHaveRoomFor) {
 
 TEST_F(ApplyTest, SendsNoMoreThanTheSendBufferTakes) {
   kernel_.send_capacity = 4096;
-  EXPECT_EQ(Apply(Changes(100)), std::vector<int32_t>(100, 0));
+  EXPECT_EQ(Apply(Changes(200)), std::vector<int32_t>(200, 0));
   EXPECT_GT(kernel_.sends, 3);
   EXPECT_LT(kernel_.sends, 10);
 }

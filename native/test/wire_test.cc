@@ -75,7 +75,7 @@ TEST(PutChange, WritesAServiceAsTheKernelWantsIt) {
       Inside(EncodeChange(ServiceChange(IPVS_CMD_NEW_SERVICE, row)), IPVS_CMD_ATTR_SERVICE);
   EXPECT_EQ(service.at(IPVS_SVC_ATTR_AF), Raw<uint16_t>(AF_INET));
   EXPECT_EQ(service.at(IPVS_SVC_ATTR_PROTOCOL), Raw<uint16_t>(IPPROTO_TCP));
-  EXPECT_EQ(service.at(IPVS_SVC_ATTR_ADDR), Raw(row.service.address));
+  EXPECT_EQ(service.at(IPVS_SVC_ATTR_ADDR), Raw(row.service.address).substr(0, 4));
   EXPECT_EQ(service.at(IPVS_SVC_ATTR_PORT), std::string("\0\x50", 2));
   EXPECT_EQ(service.at(IPVS_SVC_ATTR_SCHED_NAME), std::string("wlc\0", 4));
   // HASHED is the kernel's own; the mask says that every other bit is meant.
@@ -115,6 +115,32 @@ TEST(PutChange, WritesEverythingOfADestination) {
   EXPECT_EQ(destination.at(14), Raw<uint16_t>(htons(6080)));
   EXPECT_EQ(destination.at(15), Raw<uint16_t>(1));
   EXPECT_EQ(Inside(attributes, IPVS_CMD_ATTR_SERVICE).size(), 4u);
+}
+
+TEST(PutChange, LeavesOutOfADestinationWhatTheKernelTakesFromItsService) {
+  const ServiceRow service = SampleService(0);
+  DestinationRow row = SampleDestination(3);
+  row.destination.family = service.service.family;
+  row.destination.tunnel_type = 0;
+  row.destination.tunnel_port = 0;
+  row.destination.tunnel_flags = 0;
+  const auto destination =
+      Inside(EncodeChange(DestinationChange(IPVS_CMD_SET_DEST, service, row)), IPVS_CMD_ATTR_DEST);
+  EXPECT_EQ(destination.size(), 6u);
+  EXPECT_EQ(destination.at(IPVS_DEST_ATTR_ADDR), Raw(row.destination.address).substr(0, 4));
+  EXPECT_EQ(destination.count(IPVS_DEST_ATTR_ADDR_FAMILY), 0u);
+}
+
+TEST(PutChange, WritesATunnelOfTheFirstTypeThatHasFlags) {
+  DestinationRow row = SampleDestination(3);
+  row.destination.tunnel_type = 0;
+  row.destination.tunnel_port = 0;
+  row.destination.tunnel_flags = 2;
+  const auto destination =
+      Inside(EncodeChange(DestinationChange(IPVS_CMD_NEW_DEST, SampleService(0), row)),
+             IPVS_CMD_ATTR_DEST);
+  EXPECT_EQ(destination.at(13), Raw<uint8_t>(0));
+  EXPECT_EQ(destination.at(15), Raw<uint16_t>(2));
 }
 
 TEST(PutChange, NamesTheFamilyOfADestinationToDelete) {

@@ -121,10 +121,12 @@ async function main() {
   await attempt(() => route.connectionsSync(query));
   await route.close();
   // The request is copied before the call returns: what happens to it afterwards does not matter.
-  const early = new Uint8Array(76);
-  const pending = handle.call(3, early).catch(() => refused++);
-  clone(early.buffer, { transfer: [early.buffer] });
-  await pending;
+  for (const count of [1, 20_000]) {
+    const early = new Uint8Array(76 * count);
+    const pending = handle.call(3, early).catch(() => refused++);
+    clone(early.buffer, { transfer: [early.buffer] });
+    await pending;
+  }
 
   const racing = Array.from({ length: 20 }, () => attempt(() => other.call(2, new Uint8Array(0))));
   other.closeSync();
