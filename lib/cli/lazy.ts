@@ -7,6 +7,7 @@ const load = createRequire(__filename);
 export const lazy = {
   client: () => load('../client') as typeof import('../client'),
   node: () => load('../node') as typeof import('../node'),
+  render: () => load('../ruleset/render') as typeof import('../ruleset/render'),
   lab: () => load('../lab') as typeof import('../lab'),
   address: () => load('../address') as typeof import('../address'),
   id: () => load('../id') as typeof import('../id'),
@@ -30,6 +31,7 @@ export const lazy = {
     kubeNode: () => load('./commands/kube-node') as typeof import('./commands/kube-node'),
     kubeDiff: () => load('./commands/kube-diff') as typeof import('./commands/kube-diff'),
     kubeImport: () => load('./commands/kube-import') as typeof import('./commands/kube-import'),
+    iptables: () => load('./commands/iptables') as typeof import('./commands/iptables'),
     doctor: () => load('./commands/doctor') as typeof import('./commands/doctor'),
   },
 };

@@ -4,6 +4,7 @@ import type { Ipvs } from '../client';
 import type { DoctorFlags } from './commands/doctor';
 import { addDaemonCommands } from './define/daemon';
 import { addDestinationCommands } from './define/destination';
+import { addIptablesCommands } from './define/iptables';
 import { addKubeCommands } from './define/kube';
 import { addServiceCommands } from './define/service';
 import {
@@ -82,6 +83,8 @@ export function makeProgram(io: Io, run: Run): Command {
   addInfoCommand(program, scope);
   program.commandsGroup('Kubernetes:');
   addKubeCommands(program, scope);
+  program.commandsGroup('Without IPVS:');
+  addIptablesCommands(program, scope);
   program.commandsGroup('This machine:');
   addMachineCommands(program, scope, run);
   program.helpCommand('help [command]', 'Explain a command');

@@ -42,6 +42,7 @@ const LEADING: Readonly<Record<string, string>> = {
   tcpFin: '--tcp-fin',
   udp: '--udp',
   clusterCIDRs: '--cluster-cidr',
+  prefix: '--prefix',
   'node.addresses': '--node-address',
   'node.nodePortAddresses': '--node-port-addresses',
 };

@@ -9,7 +9,7 @@ import type { NodeSystem } from './observe';
 import type { NodePlan, RulesChange } from './plan';
 import type { KeptRecord } from './record';
 import { fingerprint, parseSaved } from './rules';
-import { programsOf } from './variant';
+import { programsOf, restoreRules } from './variant';
 
 /** One part of the work, in words, such as `ip sets: 12 added`. */
 export interface NodeStep {
@@ -158,9 +158,6 @@ function restoreSets(name: string, lines: readonly string[], { tools }: NodeSyst
   };
 }
 
-// How long to wait for another program that holds the lock, in seconds.
-const LOCK = ['-w', '5', '-W', '100000'];
-
 async function writeRules(
   change: RulesChange,
   system: NodeSystem,
@@ -168,20 +165,9 @@ async function writeRules(
 ): Promise<void> {
   const { family, text, record: planned } = change;
   const { tools } = system;
-  let { variant } = change;
-  try {
-    await tools.run(programsOf(family, variant).restore, [...LOCK, '--noflush'], text);
-  } catch (error) {
-    // A kernel may read nf_tables and yet have none for this family; nothing of a restore that failed is done.
-    if (variant !== 'nft' || !isUnsupported(error)) throw error;
-    variant = 'legacy';
-    await tools.run(programsOf(family, variant).restore, [...LOCK, '--noflush'], text);
-  }
+  const variant = await restoreRules(tools, family, change.variant, text);
   const saved = parseSaved(await tools.run(programsOf(family, variant).save, []));
   const chains = new Map(planned.chains.map(([table, names]) => [table, new Set(names)] as const));
   journal.rules(family, { ...planned, variant, kernel: fingerprint(chains, saved) });
 }
 
-function isUnsupported(error: unknown): boolean {
-  return error instanceof IpvsError && /not supported/.test(error.message);
-}

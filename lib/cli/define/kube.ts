@@ -140,19 +140,43 @@ function list(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, ...text.split(',').map((each) => each.trim())];
 }
 
-/** What says which cluster, which node, and how. */
-export function addInputOptions(command: Command): void {
-  const add = (flags: string, words: string): Option => {
+type Add = (flags: string, words: string) => Option;
+
+function adder(command: Command): Add {
+  return (flags, words) => {
     const option = new Option(flags, words);
     command.addOption(option);
     return option;
   };
-  add(
-    '-f, --file <file>',
+}
+
+/** What says which cluster, which node, and how it is served by IPVS. */
+export function addInputOptions(command: Command): void {
+  const add = adder(command);
+  addFiles(
+    command,
     'what kubectl get services,endpointslices -A -o json or -o yaml prints: a file, a folder, or - for stdin; may be repeated',
-  )
+  );
+  addClusterOptions(command);
+  add('--scheduler <name>', 'how destinations are chosen (default: rr)');
+  add('--no-reject', 'do not refuse connections to ports without endpoints');
+  add(
+    '--external-local <how>',
+    'policy Local: outside and inside traffic shared in one virtual service, or separate',
+  ).choices(['shared', 'separate']);
+  add('--icmp-echo', 'let service addresses answer a ping');
+}
+
+/** Files, of which there may be several. */
+export function addFiles(command: Command, words: string): void {
+  adder(command)('-f, --file <file>', words)
     .argParser((text, before?: readonly string[]) => [...(before ?? []), text])
     .makeOptionMandatory();
+}
+
+/** What says which node, and what of a cluster counts for it. */
+export function addClusterOptions(command: Command): void {
+  const add = adder(command);
   add(
     '--config <file>',
     "a KubeProxyConfiguration, or kube-proxy's ConfigMap; options go before it",
@@ -170,14 +194,7 @@ export function addInputOptions(command: Command): void {
   add('--cluster-cidr <cidrs>', 'where pods have their addresses, one range a family').argParser(
     list,
   );
-  add('--scheduler <name>', 'how destinations are chosen (default: rr)');
   add('--masquerade-all', 'masquerade everything that goes to a cluster IP');
   add('--family <family>', 'of one family only').choices(['ipv4', 'ipv6']);
   add('--proxy-name <name>', 'services labelled for this proxy, instead of those without a label');
-  add('--no-reject', 'do not refuse connections to ports without endpoints');
-  add(
-    '--external-local <how>',
-    'policy Local: outside and inside traffic shared in one virtual service, or separate',
-  ).choices(['shared', 'separate']);
-  add('--icmp-echo', 'let service addresses answer a ping');
 }

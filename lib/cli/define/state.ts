@@ -137,10 +137,7 @@ function addScope(command: Command): void {
       new Option(
         '--prune <cidr...>',
         'delete the services in these networks that the state does not have',
-      ).argParser((text: string, before: readonly string[] | undefined) => [
-        ...(before ?? []),
-        network(text),
-      ]),
+      ).argParser(networks),
     )
     .option('--keep-weights', 'leave the weights of destinations that stay as they are');
 }
@@ -149,6 +146,11 @@ function addDoing(command: Command): void {
   command
     .option('--dry-run', 'show what would change, as diff does, and change nothing')
     .option('-y, --yes', 'do not ask before services are deleted');
+}
+
+/** Networks, gathered one by one. */
+export function networks(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), network(text)];
 }
 
 function network(text: string): string {

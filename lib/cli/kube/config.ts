@@ -11,6 +11,8 @@ export interface ReadConfig {
   readonly nodeName: string | undefined;
   readonly nodePortAddresses: readonly string[] | undefined;
   readonly options: IpvsProgramOptions;
+  /** Of iptables mode alone. */
+  readonly localhostNodePorts: boolean | undefined;
   /** What was given and makes no difference here, a line each. */
   readonly problems: readonly string[];
 }
@@ -61,6 +63,7 @@ export function readConfig(value: unknown, parse: (text: string) => unknown): Re
     nodeName: text('hostnameOverride') === '' ? undefined : text('hostnameOverride'),
     nodePortAddresses: addresses.length === 0 ? undefined : addresses,
     options,
+    localhostNodePorts: booleanAt(iptables, 'localhostNodePorts', 'iptables.'),
     problems,
   };
 }
@@ -133,10 +136,14 @@ function isSet(value: unknown): boolean {
 }
 
 function isOn(group: Json, prefix: string): boolean {
-  const value = group['masqueradeAll'] ?? false;
-  return typeof value === 'boolean'
+  return booleanAt(group, 'masqueradeAll', prefix) ?? false;
+}
+
+function booleanAt(group: Json, name: string, prefix: string): boolean | undefined {
+  const value = group[name] ?? undefined;
+  return value === undefined || typeof value === 'boolean'
     ? value
-    : wrong(`${prefix}masqueradeAll`, value, 'true or false');
+    : wrong(prefix + name, value, 'true or false');
 }
 
 function groupAt(config: Json, name: string): Json {

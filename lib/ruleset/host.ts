@@ -1,0 +1,134 @@
+// The rules of a host in the families that are asked for: read, compared with what they should be, written, taken back.
+import { IpvsError } from '../errors';
+import type { Family } from '../model';
+import { systemSysctls, type Sysctls } from '../node/observe';
+import { systemTools, type Tools } from '../node/tools';
+import type { Variant } from '../node/variant';
+import {
+  Comparison,
+  difference,
+  differenceLines,
+  type TableDifference,
+  type Wanted,
+} from './difference';
+import { readFamily, writeFamily, type FoundFamily } from './family';
+import type { Place } from './options';
+
+/** What is to be done in a family. */
+export interface FamilyChange {
+  readonly found: FoundFamily;
+  readonly differences: readonly TableDifference[];
+}
+
+/** The families that could be read, and why the others could not. */
+export interface FoundRules {
+  readonly found: readonly FoundFamily[];
+  readonly unread: ReadonlyMap<Family, IpvsError>;
+  readonly warnings: readonly string[];
+}
+
+const NOTHING: Wanted = { tables: new Map(), jumps: [] };
+
+/** What the rule of the chain that marks our place says. */
+const MARK = /-m comment --comment "ipvs: ([^"]*)"/;
+
+export class Host {
+  readonly #comparisons = new Map<Family, Comparison>();
+
+  constructor(readonly place: Place) {}
+
+  tools(signal?: AbortSignal): Tools {
+    return systemTools({ netns: this.place.netns, signal });
+  }
+
+  sysctls(tools: Tools): Sysctls {
+    return systemSysctls(this.place.netns, tools);
+  }
+
+  /** Rejects when no family can be read. */
+  async read(tools: Tools, place: Place = this.place): Promise<FoundRules> {
+    const { families } = place;
+    const results = await Promise.allSettled(
+      families.map((family) => readFamily(tools, family, place)),
+    );
+    const found: FoundFamily[] = [];
+    const unread = new Map<Family, IpvsError>();
+    for (const [i, result] of results.entries()) {
+      if (result.status === 'fulfilled') found.push(result.value);
+      else if (result.reason instanceof IpvsError) {
+        unread.set(families[i] as Family, result.reason);
+      } else throw result.reason;
+    }
+    const [first] = unread.values();
+    if (found.length === 0 && first !== undefined) throw first;
+    return { found, unread, warnings: found.flatMap(({ warning }) => warning ?? []) };
+  }
+
+  /** What makes the rules of a family those wanted. */
+  change(found: FoundFamily, wanted: Wanted): FamilyChange {
+    const { family, tables } = found;
+    let comparison = this.#comparisons.get(family);
+    if (comparison === undefined) {
+      comparison = new Comparison();
+      this.#comparisons.set(family, comparison);
+    }
+    const differences = difference(wanted, tables, this.place.isOurs, comparison);
+    return { found, differences };
+  }
+
+  async write(tools: Tools, { found, differences }: FamilyChange): Promise<void> {
+    if (differences.length > 0) await writeFamily(tools, found, differences, this.place);
+  }
+
+  /** What takes everything of ours away, in both variants unless one was named. */
+  async removals(tools: Tools): Promise<readonly FamilyChange[]> {
+    const { variant } = this.place;
+    const variants: readonly Variant[] = variant === undefined ? ['nft', 'legacy'] : [variant];
+    const changes: FamilyChange[] = [];
+    const failures: unknown[] = [];
+    for (const each of variants) {
+      try {
+        const { found } = await this.read(tools, { ...this.place, variant: each });
+        changes.push(...found.map((one) => this.change(one, NOTHING)));
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length === variants.length) throw failures[0];
+    return changes.filter(({ differences }) => differences.length > 0);
+  }
+}
+
+/** What is said of whose our chains are, such as `virtual servers`; undefined where they are not there. */
+export function ownerOf({ tables }: FoundFamily, prefix: string): string | undefined {
+  const [rule = ''] = tables.get('nat')?.get(`${prefix}-CANARY`) ?? [];
+  return MARK.exec(rule)?.[1];
+}
+
+/** The chain that says whose our chains are. Nothing leads to it. */
+export function ownerChain(prefix: string, owner: string): readonly [string, readonly string[]] {
+  const chain = `${prefix}-CANARY`;
+  return [chain, [`-A ${chain} -m comment --comment "ipvs: ${owner}"`]];
+}
+
+/** Throws where our chains serve something else, which would be lost. */
+export function mustBeOwner(
+  found: readonly FoundFamily[],
+  prefix: string,
+  owner: string,
+): void {
+  for (const one of found) {
+    const other = ownerOf(one, prefix);
+    if (other === undefined || other.startsWith(owner)) continue;
+    throw new IpvsError(
+      `iptables: the chains ${prefix}-* (${one.family}) are those of ${other}, not of ${owner}: use another prefix, or take them away first: ipvs iptables cleanup --prefix ${prefix}`,
+      { code: 'EEXIST', operation: 'iptables' },
+    );
+  }
+}
+
+/** A change in lines for people; each says which family it is in. */
+export function changeLines({ found, differences }: FamilyChange): string[] {
+  const lines = differenceLines(differences);
+  return lines.length === 0 ? [] : [`# ${found.family} (${found.variant})`, ...lines];
+}

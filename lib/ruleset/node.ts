@@ -1,0 +1,153 @@
+// A program of iptables mode put on a host whole, and taken back: chains, the ways into them, and the one kernel setting
+// that loopback node ports need.
+import { IpvsError } from '../errors';
+import { explainFailure } from '../explain';
+import type { IptablesProgram } from '../iptables/types';
+import type { Family } from '../model';
+import type { Tools } from '../node/tools';
+import { onlyNames } from '../settings';
+import { changeLines, Host, mustBeOwner, ownerChain, ownerOf, type FamilyChange } from './host';
+import { RULES_OPTIONS, toPlace, type RulesOptions } from './options';
+import { wantedOf } from './servers';
+
+/** What is to be done to a host's rules, or was done. @public */
+export interface IptablesReport {
+  /** A line each: `+` what comes, `~` what is edited, `-` what goes; rules under the chain they are in. */
+  readonly lines: readonly string[];
+  /** What cannot be done, or needs a look. */
+  readonly problems: readonly string[];
+}
+
+/** Whose the chains are. */
+export const OWNER = 'a Kubernetes node';
+const SETTING = 'net/ipv4/conf/all/route_localnet';
+const FORWARDING: Readonly<Record<Family, string>> = {
+  ipv4: 'net/ipv4/ip_forward',
+  ipv6: 'net/ipv6/conf/all/forwarding',
+};
+const BEFORE = /, route_localnet was ([0-9])$/;
+
+interface Work {
+  readonly changes: readonly FamilyChange[];
+  /** What the setting must become; undefined: it stays. */
+  readonly setting: { readonly before: string; readonly after: string } | undefined;
+  readonly problems: readonly string[];
+}
+
+/**
+ * Puts what `iptablesProgram` made on a host. The prefix of the program and that of these options must be the same. Each
+ * call rejects with an IpvsError.
+ * @public
+ */
+export class IptablesNode {
+  readonly #host: Host;
+
+  /** Throws IpvsError `ERR_IPVS_INVALID` for options that make no sense. */
+  constructor(options: RulesOptions = {}) {
+    try {
+      onlyNames('iptables node', { ...options }, RULES_OPTIONS);
+      this.#host = new Host(toPlace(options));
+    } catch (error) {
+      throw explainFailure(error, { operation: 'IptablesNode' });
+    }
+  }
+
+  /** What `apply` would do. Changes nothing. */
+  async plan(program: IptablesProgram): Promise<IptablesReport> {
+    return reportOf(await this.#work(program, this.#host.tools()));
+  }
+
+  /**
+   * Makes the rules those of the program; doing it twice changes nothing. Only chains that differ are written, in one
+   * restore a family, each table at once or not at all.
+   */
+  async apply(
+    program: IptablesProgram,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<IptablesReport> {
+    const tools = this.#host.tools(signal);
+    const work = await this.#work(program, tools);
+    for (const change of work.changes) await this.#host.write(tools, change);
+    // The guard against what comes in from outside is in place now.
+    if (work.setting) await this.#host.sysctls(tools).write(SETTING, work.setting.after);
+    return reportOf(work);
+  }
+
+  /** Takes back all of it, in both variants unless one was named, and puts the setting back. Doing it twice is fine. */
+  async cleanup(): Promise<IptablesReport> {
+    const tools = this.#host.tools();
+    const { prefix } = this.#host.place;
+    const changes = await this.#host.removals(tools);
+    const before = changes.flatMap(
+      ({ found }) => BEFORE.exec(ownerOf(found, prefix) ?? '')?.[1] ?? [],
+    );
+    const sysctls = this.#host.sysctls(tools);
+    const now = (await sysctls.read(SETTING))?.trim();
+    const [old] = before.filter((value) => value !== now);
+    if (old !== undefined) await sysctls.write(SETTING, old);
+    for (const change of changes) await this.#host.write(tools, change);
+    const lines = changes.flatMap(changeLines);
+    if (old !== undefined) lines.push(settingLine({ before: now ?? '', after: old }));
+    return { lines, problems: [] };
+  }
+
+  async #work(program: IptablesProgram, tools: Tools): Promise<Work> {
+    const { prefix, families } = this.#host.place;
+    mustHavePrefix(program, prefix);
+    const { found, unread, warnings } = await this.#host.read(tools);
+    mustBeOwner(found, prefix, OWNER);
+    for (const family of families) {
+      const error = unread.get(family);
+      if (error !== undefined && program.rules[family] !== undefined) throw error;
+    }
+    const sysctls = this.#host.sysctls(tools);
+    const now = (await sysctls.read(SETTING))?.trim() ?? '';
+    const [known] = found.flatMap((one) => BEFORE.exec(ownerOf(one, prefix) ?? '')?.[1] ?? []);
+    const changes = found
+      .filter(({ family }) => program.rules[family] !== undefined)
+      .map((one) => {
+        // What it was before the first time.
+        const said =
+          one.family === 'ipv4' && program.routeLocalnet
+            ? `${OWNER}, route_localnet was ${known ?? now}`
+            : OWNER;
+        const more = new Map([ownerChain(prefix, said)]);
+        return this.#host.change(one, wantedOf(program, one.family, more));
+      });
+    // Loopback addresses are routed to where node ports are to answer there; once they no longer do, as it was.
+    const after = program.routeLocalnet && program.rules.ipv4 !== undefined ? '1' : known;
+    const problems = [...warnings, ...program.problems];
+    for (const { found: one } of changes) {
+      const path = FORWARDING[one.family];
+      if ((await sysctls.read(path))?.trim() !== '0') continue;
+      problems.push(
+        `${path.replaceAll('/', '.')} is 0: what comes from outside gets no further: sysctl -w ${path.replaceAll('/', '.')}=1`,
+      );
+    }
+    return {
+      changes: changes.filter(({ differences }) => differences.length > 0),
+      setting: after !== undefined && after !== now ? { before: now, after } : undefined,
+      problems,
+    };
+  }
+}
+
+function mustHavePrefix(program: IptablesProgram, prefix: string): void {
+  const families = Object.keys(program.rules) as Family[];
+  const own = families.flatMap((family) => program.chains(family).nat);
+  if (own.every((chain) => chain.startsWith(`${prefix}-`))) return;
+  throw new IpvsError(
+    `iptables: the program's chains do not begin with ${prefix}-: give iptablesProgram the same prefix`,
+    { code: 'ERR_IPVS_INVALID', operation: 'iptables' },
+  );
+}
+
+function settingLine({ before, after }: NonNullable<Work['setting']>): string {
+  return `~ ${SETTING.replaceAll('/', '.')} ${before} -> ${after}`;
+}
+
+function reportOf({ changes, setting, problems }: Work): IptablesReport {
+  const lines = changes.flatMap(changeLines);
+  if (setting) lines.push(settingLine(setting));
+  return { lines, problems };
+}
