@@ -18,6 +18,7 @@ module.exports = {
         '<rootDir>/test/iptables/*.test.ts',
         '<rootDir>/test/kube/*.test.ts',
         '<rootDir>/test/node/*.test.ts',
+        '<rootDir>/test/ruleset/*.test.ts',
       ],
     },
     { ...common, displayName: 'kernel', testMatch: ['<rootDir>/test/kernel/*.test.ts'] },

@@ -25,7 +25,8 @@ import { onlyNames } from './settings';
 export { NodeError } from './node/apply';
 export { IptablesBackend, type IptablesBackendOptions, type RulesOptions } from './ruleset/backend';
 export { openBackend, type OpenBackendOptions, type OpenedBackend } from './ruleset/choose';
-export { IptablesNode, type IptablesReport } from './ruleset/node';
+export type { IptablesReport } from './ruleset/host';
+export { IptablesNode } from './ruleset/node';
 export type { NodeProgram } from './kube/types';
 
 /** How to open a node. @public */

@@ -7,7 +7,7 @@ import { familyOf, serviceId } from '../id';
 import type { Change, Family, VirtualServer } from '../model';
 import type { Tools } from '../node/tools';
 import { withConnections } from './conntrack';
-import { changeLines, Host, mustBeOwner, type FamilyChange } from './host';
+import { Host, mustBeOwner, reportOf, type FamilyChange, type IptablesReport } from './host';
 import { toBackendSettings, type BackendSettings, type IptablesBackendOptions } from './options';
 import { damageOf, OWNER, ServerRules } from './servers';
 import { recordedServers } from './state';
@@ -91,28 +91,28 @@ export class IptablesBackend implements Backend {
     return this.#inTurn(() => this.#apply(changes, options));
   }
 
-  /** What `apply` would do to rules, a line each: `+` what comes, `-` what goes, under the chain it is in. */
-  preview(changes: Iterable<Change>): Promise<string[]> {
+  /** What `apply` would do to rules. Changes nothing. */
+  preview(changes: Iterable<Change>): Promise<IptablesReport> {
     return this.#inTurn(async () => {
       const checked = checkedChanges(changes);
       const reading = await this.#read(this.#host.tools());
       const work = this.#work(checked, 'continue', reading);
       this.#problems = work.problems;
-      return work.changes.flatMap(changeLines);
+      return reportOf(work.changes, work.problems);
     });
   }
 
   /**
    * Takes away all chains of ours and every way into them, in both variants unless one was named. The tables stay, which
-   * the kernel makes when they are first used. Resolves with what was done, in lines. Doing it twice is fine.
+   * the kernel makes when they are first used. Doing it twice is fine.
    */
-  cleanup(): Promise<string[]> {
+  cleanup(): Promise<IptablesReport> {
     return this.#inTurn(async () => {
       const tools = this.#host.tools();
       const changes = await this.#host.removals(tools);
       for (const change of changes) await this.#host.write(tools, change);
       this.#problems = [];
-      return changes.flatMap(changeLines);
+      return reportOf(changes, []);
     });
   }
 
@@ -203,7 +203,9 @@ export class IptablesBackend implements Backend {
         const error = this.#unusable(change, unread) ?? table.do(change);
         if (error === undefined) continue;
         outcomes.fail(i, error);
-        if (onError === 'stop') outcomes.stopAfter(i);
+        if (onError === 'continue') continue;
+        outcomes.stopAfter(i);
+        break;
       }
       const rules = new ServerRules(table.servers(), this.#settings);
       if (rules.leftOut.size > 0 && !isWhole) {
@@ -227,7 +229,9 @@ function refuse(
     const reason = leftOut.get(serviceId(change.service));
     if (reason === undefined || outcomes.hasFailed(i)) continue;
     outcomes.fail(i, ipvsError('EOPNOTSUPP', `iptables cannot: ${reason}`, requestOf(change)));
-    if (onError === 'stop') outcomes.stopAfter(i);
+    if (onError === 'continue') continue;
+    outcomes.stopAfter(i);
+    break;
   }
 }
 

@@ -32,6 +32,13 @@ export async function readFamily(
   return { family, variant: found.variant, tables: grouped(saved), warning };
 }
 
+/** Whether there is any rule of anybody. */
+export function hasRules({ tables }: FoundFamily): boolean {
+  return [...tables.values()].some((chains) =>
+    [...chains.values()].some((rules) => rules.length > 0),
+  );
+}
+
 /** Does what is to be done; rejects with an error that names the line that was refused. */
 export async function writeFamily(
   tools: Tools,
@@ -39,13 +46,10 @@ export async function writeFamily(
   differences: readonly TableDifference[],
   { variant }: Access,
 ): Promise<void> {
-  const { family, tables } = found;
-  const isEmpty = [...tables.values()].every((chains) =>
-    [...chains.values()].every((rules) => rules.length === 0),
-  );
   const text = restoreText(differences);
+  const mayChange = variant === undefined && !hasRules(found);
   try {
-    await restoreRules(tools, family, found.variant, text, variant === undefined && isEmpty);
+    await restoreRules(tools, found.family, found.variant, text, mayChange);
   } catch (error) {
     throw refusedLine(error, text, differences);
   }

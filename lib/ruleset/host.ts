@@ -11,7 +11,7 @@ import {
   type TableDifference,
   type Wanted,
 } from './difference';
-import { readFamily, writeFamily, type FoundFamily } from './family';
+import { hasRules, readFamily, writeFamily, type FoundFamily } from './family';
 import type { Place } from './options';
 
 /** What is to be done in a family. */
@@ -61,6 +61,7 @@ export class Host {
     }
     const [first] = unread.values();
     if (found.length === 0 && first !== undefined) throw first;
+    if (place.variant === undefined) await agree(tools, found, place);
     return { found, unread, warnings: found.flatMap(({ warning }) => warning ?? []) };
   }
 
@@ -99,6 +100,17 @@ export class Host {
   }
 }
 
+// A family without a rule anywhere goes with the other, as whoever begins to use it will.
+async function agree(tools: Tools, found: FoundFamily[], place: Place): Promise<void> {
+  const [decided] = found.filter(hasRules);
+  if (decided === undefined) return;
+  const { variant } = decided;
+  for (const [i, one] of found.entries()) {
+    if (one.variant === variant || hasRules(one)) continue;
+    found[i] = await readFamily(tools, one.family, { ...place, variant }).catch(() => one);
+  }
+}
+
 /** What is said of whose our chains are, such as `virtual servers`; undefined where they are not there. */
 export function ownerOf({ tables }: FoundFamily, prefix: string): string | undefined {
   const [rule = ''] = tables.get('nat')?.get(`${prefix}-CANARY`) ?? [];
@@ -127,8 +139,44 @@ export function mustBeOwner(
   }
 }
 
-/** A change in lines for people; each says which family it is in. */
-export function changeLines({ found, differences }: FamilyChange): string[] {
-  const lines = differenceLines(differences);
-  return lines.length === 0 ? [] : [`# ${found.family} (${found.variant})`, ...lines];
+/** What is to be done to a host's rules, or was done. @public */
+export interface IptablesReport {
+  /** One line a family that changes, such as `ipv4 (nft): 12 chains written, 1 removed`. */
+  readonly summary: readonly string[];
+  /** `+` what comes, `~` what is edited, `-` what goes; rules under the chain they are in. Empty: nothing to do. */
+  readonly lines: readonly string[];
+  /** What cannot be done, or needs a look. */
+  readonly problems: readonly string[];
+}
+
+export function reportOf(
+  changes: readonly FamilyChange[],
+  problems: readonly string[],
+  settings: readonly string[] = [],
+): IptablesReport {
+  const real = changes.filter(({ differences }) => differences.length > 0);
+  const lines = real.flatMap(({ found: { family, variant }, differences }) => [
+    `# ${family} (${variant})`,
+    ...differenceLines(differences),
+  ]);
+  return {
+    summary: [...real.map(summaryOf), ...settings],
+    lines: [...lines, ...settings],
+    problems,
+  };
+}
+
+function summaryOf({ found: { family, variant }, differences }: FamilyChange): string {
+  const count = (name: 'write' | 'remove' | 'jumps' | 'strays'): number =>
+    differences.reduce((sum, each) => sum + each[name].length, 0);
+  const said = [
+    [count('write'), 'chains written'],
+    [count('remove'), 'chains removed'],
+    [count('jumps'), 'ways in added'],
+    [count('strays'), 'ways in removed'],
+  ] as const;
+  const words = said.flatMap(([number, what]) =>
+    number === 0 ? [] : [`${number} ${number === 1 ? what.replace(/s(?= )/, '') : what}`],
+  );
+  return `${family} (${variant}): ${words.join(', ')}`;
 }

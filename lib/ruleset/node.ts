@@ -6,17 +6,17 @@ import type { IptablesProgram } from '../iptables/types';
 import type { Family } from '../model';
 import type { Tools } from '../node/tools';
 import { onlyNames } from '../settings';
-import { changeLines, Host, mustBeOwner, ownerChain, ownerOf, type FamilyChange } from './host';
+import {
+  Host,
+  mustBeOwner,
+  ownerChain,
+  ownerOf,
+  reportOf,
+  type FamilyChange,
+  type IptablesReport,
+} from './host';
 import { RULES_OPTIONS, toPlace, type RulesOptions } from './options';
 import { wantedOf } from './servers';
-
-/** What is to be done to a host's rules, or was done. @public */
-export interface IptablesReport {
-  /** A line each: `+` what comes, `~` what is edited, `-` what goes; rules under the chain they are in. */
-  readonly lines: readonly string[];
-  /** What cannot be done, or needs a look. */
-  readonly problems: readonly string[];
-}
 
 /** Whose the chains are. */
 export const OWNER = 'a Kubernetes node';
@@ -54,7 +54,7 @@ export class IptablesNode {
 
   /** What `apply` would do. Changes nothing. */
   async plan(program: IptablesProgram): Promise<IptablesReport> {
-    return reportOf(await this.#work(program, this.#host.tools()));
+    return reportOn(await this.#work(program, this.#host.tools()));
   }
 
   /**
@@ -70,7 +70,7 @@ export class IptablesNode {
     for (const change of work.changes) await this.#host.write(tools, change);
     // The guard against what comes in from outside is in place now.
     if (work.setting) await this.#host.sysctls(tools).write(SETTING, work.setting.after);
-    return reportOf(work);
+    return reportOn(work);
   }
 
   /** Takes back all of it, in both variants unless one was named, and puts the setting back. Doing it twice is fine. */
@@ -86,9 +86,8 @@ export class IptablesNode {
     const [old] = before.filter((value) => value !== now);
     if (old !== undefined) await sysctls.write(SETTING, old);
     for (const change of changes) await this.#host.write(tools, change);
-    const lines = changes.flatMap(changeLines);
-    if (old !== undefined) lines.push(settingLine({ before: now ?? '', after: old }));
-    return { lines, problems: [] };
+    const settings = old === undefined ? [] : [settingLine({ before: now ?? '', after: old })];
+    return reportOf(changes, [], settings);
   }
 
   async #work(program: IptablesProgram, tools: Tools): Promise<Work> {
@@ -146,8 +145,6 @@ function settingLine({ before, after }: NonNullable<Work['setting']>): string {
   return `~ ${SETTING.replaceAll('/', '.')} ${before} -> ${after}`;
 }
 
-function reportOf({ changes, setting, problems }: Work): IptablesReport {
-  const lines = changes.flatMap(changeLines);
-  if (setting) lines.push(settingLine(setting));
-  return { lines, problems };
+function reportOn({ changes, setting, problems }: Work): IptablesReport {
+  return reportOf(changes, problems, setting === undefined ? [] : [settingLine(setting)]);
 }

@@ -88,14 +88,16 @@ export function damageOf(
   for (const { table, write, remove, jumps, strays } of differences) {
     const name = `${family} ${table}`;
     for (const { chain, before } of write) {
-      const what = before === undefined ? 'is gone' : 'was changed';
-      lines.push(`${chain} (${name}) ${what} by somebody: written anew`);
+      const what = before === undefined ? 'is gone' : 'is not as it was written';
+      lines.push(`${chain} (${name}) ${what}: somebody else was at it; it is written anew`);
       chains.add(chain);
       if (isShared(chain)) all = true;
     }
-    for (const rule of jumps) lines.push(`${name} ${rule.slice(3)}: removed by somebody: written anew`);
-    for (const { chain } of remove) lines.push(`${chain} (${name}) is of no server: removed`);
-    for (const rule of strays) lines.push(`${name} ${rule.slice(3)}: not from here: removed`);
+    for (const rule of jumps) 
+      lines.push(`${name} ${rule.slice(3)}: somebody removed it; it is written anew`);
+   
+    for (const { chain } of remove) lines.push(`${chain} (${name}) is of no server: it is removed`);
+    for (const rule of strays) lines.push(`${name} ${rule.slice(3)}: not from here: it is removed`);
     // What has no way in is not served.
     if (jumps.length > 0) all = true;
   }

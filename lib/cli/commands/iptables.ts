@@ -115,8 +115,8 @@ async function applyState(
   });
   const owns = ownerOf(state, flags);
   const changes = plan(state.services, await backend.snapshot(), owns ? { owns } : {});
-  const lines = await backend.preview(changes);
-  if (flags.dryRun === true) return { lines, problems: backend.problems };
+  const report = await backend.preview(changes);
+  if (flags.dryRun === true) return report;
   const gone = changes.changes.filter(({ op }) => op === 'deleteService').length;
   await mayDelete(io, flags, gone, gone === 1 ? 'one service' : `${gone} services`);
   // With nothing to change, what somebody did to our chains is still repaired.
@@ -124,7 +124,7 @@ async function applyState(
   const { outcomes, restored } = await applyPlan(backend, changes, { signal: io.interruption() });
   const all = [...outcomes, ...restored];
   const failed = all.filter(({ status }) => status !== 'done');
-  if (failed.length === 0) return { lines, problems: backend.problems };
+  if (failed.length === 0) return report;
   // One refused restore or one server fails many changes, for one reason.
   const reasons = new Set(failed.flatMap(({ error }) => error?.message ?? []));
   for (const reason of [...reasons].slice(0, TOLD)) io.stderr.write(`ipvs iptables apply: ${reason}\n`);
@@ -219,7 +219,7 @@ function placeOptions(
   };
 }
 
-// What was done to chains, and in a dry run to each of their rules.
+// In a dry run every rule; afterwards how many chains.
 async function print(
   io: Io,
   printer: Printer,
@@ -229,6 +229,5 @@ async function print(
   if (printer.output === 'table') {
     for (const problem of report.problems) io.stderr.write(`${problem}\n`);
   }
-  const shown = withRules ? report.lines : report.lines.filter((line) => !line.startsWith(' '));
-  await printer.oneLines(report, () => shown);
+  await printer.oneLines(report, () => (withRules ? report.lines : report.summary));
 }
