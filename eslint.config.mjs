@@ -174,6 +174,26 @@ export default defineConfig(
     'rules are a pure function of a service map: what reads the map is shared with the Kubernetes half',
   ),
   arrows(
+    ['lib/ruleset/**'],
+    [],
+    [
+      '../*',
+      ...['address', 'apply', 'backend', 'client', 'errors', 'explain', 'id', 'model'].map(
+        (name) => `!../${name}`,
+      ),
+      ...['namespace', 'settings', 'ipvsadm-args', 'plan', 'kube', 'ipvsadm', 'iptables', 'node'].map(
+        (name) => `!../${name}`,
+      ),
+      '!../plan/*',
+      '!../kube/cidr',
+      '!../ipvsadm/*',
+      '!../iptables/*',
+      '!../node/*',
+      ...commandOnly.filter((name) => !name.startsWith('./state')),
+    ],
+    'rules in a kernel stand on the pure rules and on the programs that a node is set up with',
+  ),
+  arrows(
     ['lib/cli/**'],
     [],
     ['**/native', '**/layout', '**/records', '**/queries', '**/operation'],

@@ -93,7 +93,7 @@ function failed(program: string, status: number | string, stderr: string): IpvsE
   const words = stderr
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line !== '' && !/^(Try |# Warning: )/.test(line))
+    .filter((line) => line !== '' && !/^(Try |# Warning: |Ignoring deprecated )/.test(line))
     .slice(0, 3)
     .join('; ');
   return new IpvsError(

@@ -40,7 +40,11 @@ export async function findRules(
     if (nft.status === 'rejected') throw nft.reason;
     return { variant: 'nft', saved: nft.value };
   }
-  if (nft.status === 'rejected') return { variant: 'legacy', saved: legacy.value };
+  if (nft.status === 'rejected') {
+    // Without permission the legacy one prints nothing and calls that a success.
+    if (countRules(legacy.value) === 0 && isForbidden(nft.reason)) throw nft.reason;
+    return { variant: 'legacy', saved: legacy.value };
+  }
   return choose(family, nft.value, legacy.value, isOurs);
 }
 
@@ -98,6 +102,10 @@ export async function restoreRules(
     await tools.run(programsOf(family, 'legacy').restore, args, text);
     return 'legacy';
   }
+}
+
+function isForbidden(error: unknown): boolean {
+  return error instanceof IpvsError && /permission denied|not permitted/i.test(error.message);
 }
 
 function isUnsupported(error: unknown): boolean {

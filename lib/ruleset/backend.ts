@@ -7,11 +7,11 @@ import { familyOf, serviceId } from '../id';
 import type { Change, Family, VirtualServer } from '../model';
 import type { Tools } from '../node/tools';
 import { withConnections } from './conntrack';
-import { Host, mustBeOwner, reportOf, type FamilyChange, type IptablesReport } from './host';
+import { Host, isSame, mustBeOwner, reportOf, type FamilyChange, type FoundRules, type IptablesReport } from './host';
 import { toBackendSettings, type BackendSettings, type IptablesBackendOptions } from './options';
 import { damageOf, OWNER, ServerRules } from './servers';
 import { recordedServers } from './state';
-import { checkedChanges, Outcomes, requestOf, ServerTable } from './table';
+import { changeList, checkedChanges, Outcomes, requestOf, ServerTable } from './table';
 
 export type { IptablesBackendOptions, RulesOptions } from './options';
 
@@ -46,6 +46,7 @@ export class IptablesBackend implements Backend {
   readonly #settings: BackendSettings;
   readonly #host: Host;
   #problems: readonly string[] = [];
+  #known: { readonly rules: FoundRules; readonly reading: Reading } | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
   /** Throws IpvsError `ERR_IPVS_INVALID` for options that make no sense. */
@@ -94,7 +95,7 @@ export class IptablesBackend implements Backend {
   /** What `apply` would do to rules. Changes nothing. */
   preview(changes: Iterable<Change>): Promise<IptablesReport> {
     return this.#inTurn(async () => {
-      const checked = checkedChanges(changes);
+      const checked = checkedChanges(changeList(changes));
       const reading = await this.#read(this.#host.tools());
       const work = this.#work(checked, 'continue', reading);
       this.#problems = work.problems;
@@ -125,7 +126,10 @@ export class IptablesBackend implements Backend {
 
   async #read(tools: Tools): Promise<Reading> {
     const { prefix } = this.#settings;
-    const { found, unread, warnings } = await this.#host.read(tools);
+    const rules = await this.#host.read(tools);
+    const { found, unread, warnings } = rules;
+    // Most of the time nothing has changed, and a pass that changes something reads twice.
+    if (this.#known !== undefined && isSame(this.#known.rules, rules)) return this.#known.reading;
     mustBeOwner(found, prefix, OWNER);
     const recorded = found.map(({ family, tables }) =>
       recordedServers(prefix, tables.get('nat') ?? new Map()).filter(
@@ -133,8 +137,8 @@ export class IptablesBackend implements Backend {
       ),
     );
     const servers = recorded.flat();
-    const rules = new ServerRules(servers, this.#settings);
-    const changes = found.map((one) => this.#host.change(one, rules.wanted(one.family)));
+    const made = this.#rulesOf(servers);
+    const changes = found.map((one) => this.#host.change(one, made.wanted(one.family)));
     const damages = changes.map((change, i) => damageOf(change, recorded[i] ?? [], prefix));
     const families = found.map(({ family }) => family);
     const damaged = new Set<string>(
@@ -143,13 +147,15 @@ export class IptablesBackend implements Backend {
         return damages[families.indexOf(familyOf(server))]?.isDamaged(id) === true ? [id] : [];
       }),
     );
-    return {
+    const reading: Reading = {
       changes,
       unread,
       servers,
       isDamaged: (id) => damaged.has(id),
-      problems: [...warnings, ...damages.flatMap(({ lines }) => lines), ...rules.problems],
+      problems: [...warnings, ...damages.flatMap(({ lines }) => lines), ...made.problems],
     };
+    this.#known = { rules, reading };
+    return reading;
   }
 
   async #apply(
@@ -162,7 +168,7 @@ export class IptablesBackend implements Backend {
         { operation: 'apply' },
       );
     }
-    const list = [...given];
+    const list = changeList(given);
     const checked = checkedChanges(list);
     if (isAborted(signal)) throw aborted(signal, new Outcomes(checked), list);
     const tools = this.#host.tools(signal);
@@ -184,9 +190,23 @@ export class IptablesBackend implements Backend {
     return outcomes.list(list);
   }
 
+  // What is there was allowed by whoever asked for it, whatever this backend would allow.
+  #rulesOf(servers: readonly VirtualServer[]): ServerRules {
+    return new ServerRules(servers, { ...this.#settings, unsupported: 'approximate' });
+  }
+
+  /** Why servers that are changed cannot be served, by their id. */
+  #refused(servers: readonly VirtualServer[], changes: readonly Change[]): ReadonlyMap<string, string> {
+    const changed = new Set<string>(changes.map(({ service }) => serviceId(service)));
+    const those = servers.filter((server) => changed.has(serviceId(server)));
+    return new ServerRules(those, this.#settings).leftOut;
+  }
+
   #unusable(change: Change, unread: ReadonlyMap<Family, IpvsError>): IpvsError | undefined {
     const family = familyOf(change.service);
-    if (this.#settings.families.includes(family)) return unread.get(family);
+    const error = unread.get(family);
+    if (error !== undefined) return failure(change, error);
+    if (this.#settings.families.includes(family)) return undefined;
     const words = `this backend has no ${family}: name it in families`;
     return ipvsError('EAFNOSUPPORT', words, requestOf(change));
   }
@@ -207,11 +227,13 @@ export class IptablesBackend implements Backend {
         outcomes.stopAfter(i);
         break;
       }
-      const rules = new ServerRules(table.servers(), this.#settings);
-      if (rules.leftOut.size > 0 && !isWhole) {
-        refuse(outcomes, rules.leftOut, onError);
+      const next = table.servers();
+      const refused = isWhole ? undefined : this.#refused(next, outcomes.tried);
+      if (refused !== undefined && refused.size > 0) {
+        refuse(outcomes, refused, onError);
         continue;
       }
+      const rules = this.#rulesOf(next);
       const changes = found.map(({ found: one }) =>
         this.#host.change(one, rules.wanted(one.family)),
       );
@@ -246,10 +268,14 @@ function problemsOf(reading: Reading, rules: ServerRules, outcomes: Outcomes): s
 function failFamily(outcomes: Outcomes, family: Family, cause: unknown): void {
   for (const [i, change] of outcomes.tried.entries()) {
     if (familyOf(change.service) !== family) continue;
-    const { message } = cause as Error;
-    const code = cause instanceof IpvsError ? cause.code : 'EIO';
-    outcomes.fail(i, ipvsError(code, message, requestOf(change), undefined, cause));
+    outcomes.fail(i, failure(change, cause));
   }
+}
+
+function failure(change: Change, cause: unknown): IpvsError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const code = cause instanceof IpvsError ? cause.code : 'EIO';
+  return ipvsError(code, message, requestOf(change), undefined, cause);
 }
 
 function isAborted(signal: AbortSignal | undefined): boolean {

@@ -56,6 +56,19 @@ export function grouped(saved: Saved): Tables {
   return tables;
 }
 
+/** Whether two readings are the same, chain for chain and rule for rule. */
+export function sameTables(one: Tables, other: Tables): boolean {
+  if (one.size !== other.size) return false;
+  return [...one].every(([table, chains]) => {
+    const now = other.get(table);
+    if (now?.size !== chains.size) return false;
+    return [...chains].every(([chain, rules]) => {
+      const found = now.get(chain);
+      return found?.length === rules.length && rules.every((rule, i) => rule === found[i]);
+    });
+  });
+}
+
 /** Tells chains that are as wanted. Keeps what it has compared, as the kernel says the same of the same rules. */
 export class Comparison {
   #known = new Map<string, { readonly wanted: string; readonly found: string }>();

@@ -39,17 +39,20 @@ export function hasRules({ tables }: FoundFamily): boolean {
   );
 }
 
-/** Does what is to be done; rejects with an error that names the line that was refused. */
+/**
+ * Does what is to be done; rejects with an error that names the line that was refused.
+ * @returns the variant that did it
+ */
 export async function writeFamily(
   tools: Tools,
   found: FoundFamily,
   differences: readonly TableDifference[],
   { variant }: Access,
-): Promise<void> {
+): Promise<Variant> {
   const text = restoreText(differences);
   const mayChange = variant === undefined && !hasRules(found);
   try {
-    await restoreRules(tools, found.family, found.variant, text, mayChange);
+    return await restoreRules(tools, found.family, found.variant, text, mayChange);
   } catch (error) {
     throw refusedLine(error, text, differences);
   }

@@ -8,6 +8,7 @@ import {
   Comparison,
   difference,
   differenceLines,
+  sameTables,
   type TableDifference,
   type Wanted,
 } from './difference';
@@ -77,8 +78,12 @@ export class Host {
     return { found, differences };
   }
 
-  async write(tools: Tools, { found, differences }: FamilyChange): Promise<void> {
-    if (differences.length > 0) await writeFamily(tools, found, differences, this.place);
+  /** Resolves with the change as it was done: the other variant may have taken it. */
+  async write(tools: Tools, change: FamilyChange): Promise<FamilyChange> {
+    const { found, differences } = change;
+    if (differences.length === 0) return change;
+    const variant = await writeFamily(tools, found, differences, this.place);
+    return { differences, found: { ...found, variant } };
   }
 
   /** What takes everything of ours away, in both variants unless one was named. */
@@ -98,6 +103,23 @@ export class Host {
     if (failures.length === variants.length) throw failures[0];
     return changes.filter(({ differences }) => differences.length > 0);
   }
+}
+
+/** Whether the same was read, rule for rule. */
+export function isSame(one: FoundRules, other: FoundRules): boolean {
+  return (
+    one.unread.size === other.unread.size &&
+    one.found.length === other.found.length &&
+    one.found.every((each, i) => {
+      const now = other.found[i];
+      return (
+        now?.family === each.family &&
+        now.variant === each.variant &&
+        now.warning === each.warning &&
+        sameTables(each.tables, now.tables)
+      );
+    })
+  );
 }
 
 // A family without a rule anywhere goes with the other, as whoever begins to use it will.
@@ -133,7 +155,7 @@ export function mustBeOwner(
     const other = ownerOf(one, prefix);
     if (other === undefined || other.startsWith(owner)) continue;
     throw new IpvsError(
-      `iptables: the chains ${prefix}-* (${one.family}) are those of ${other}, not of ${owner}: use another prefix, or take them away first: ipvs iptables cleanup --prefix ${prefix}`,
+      `iptables: the chains ${prefix}-* (${one.family}) are those of ${other.replace(/,.*/, '')}, not of ${owner}: use another prefix, or take them away first: ipvs iptables cleanup --prefix ${prefix}`,
       { code: 'EEXIST', operation: 'iptables' },
     );
   }

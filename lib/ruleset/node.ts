@@ -67,10 +67,11 @@ export class IptablesNode {
   ): Promise<IptablesReport> {
     const tools = this.#host.tools(signal);
     const work = await this.#work(program, tools);
-    for (const change of work.changes) await this.#host.write(tools, change);
+    const changes: FamilyChange[] = [];
+    for (const change of work.changes) changes.push(await this.#host.write(tools, change));
     // The guard against what comes in from outside is in place now.
     if (work.setting) await this.#host.sysctls(tools).write(SETTING, work.setting.after);
-    return reportOn(work);
+    return reportOn({ ...work, changes });
   }
 
   /** Takes back all of it, in both variants unless one was named, and puts the setting back. Doing it twice is fine. */
@@ -118,6 +119,7 @@ export class IptablesNode {
     const problems = [...warnings, ...program.problems];
     for (const { found: one } of changes) {
       const path = FORWARDING[one.family];
+      if (!program.chains(one.family).nat.some((chain) => chain.includes('-SEP-'))) continue;
       if ((await sysctls.read(path))?.trim() !== '0') continue;
       problems.push(
         `${path.replaceAll('/', '.')} is 0: what comes from outside gets no further: sysctl -w ${path.replaceAll('/', '.')}=1`,

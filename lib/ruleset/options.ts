@@ -21,7 +21,7 @@ export interface RulesOptions {
   /** @defaultValue both; one that the kernel does not have does no harm as long as nothing is wanted of it */
   readonly families?: readonly Family[];
   /** Which iptables. @defaultValue the one that has our chains, else the one that has rules, else `'nft'` where it works */
-  readonly variant?: Variant;
+  readonly variant?: 'nft' | 'legacy';
 }
 
 /** How to serve virtual servers by iptables. @public */

@@ -7,7 +7,7 @@ import type { IptablesProgram } from '../iptables/types';
 import type { Family, ServiceKey, VirtualServer } from '../model';
 import { parseSaved } from '../node/rules';
 import { grouped, type Tables, type Wanted } from './difference';
-import { ownerChain, type FamilyChange } from './host';
+import { ownerChain, ownerOf, type FamilyChange } from './host';
 import type { BackendSettings } from './options';
 import { stateChain, stateRules } from './state';
 
@@ -78,10 +78,15 @@ export interface Damage {
 
 /** What of a family's rules somebody has changed. @param servers - those of the family */
 export function damageOf(
-  { found: { family }, differences }: FamilyChange,
+  { found, differences }: FamilyChange,
   servers: readonly VirtualServer[],
   prefix: string,
 ): Damage {
+  const { family } = found;
+  if (differences.length > 0 && isThere(differences) && ownerOf(found, prefix) === undefined) {
+    const line = `${prefix}-CANARY (${family} nat) is empty or gone: somebody flushed our chains; all of them are written anew`;
+    return { isDamaged: () => true, lines: [line] };
+  }
   const lines: string[] = [];
   const chains = new Set<string>();
   let all = false;
@@ -110,6 +115,14 @@ export function damageOf(
           .map((server) => serviceId(server)),
   );
   return { isDamaged: (id) => damaged.has(id), lines };
+}
+
+// Something of ours is there.
+function isThere(differences: FamilyChange['differences']): boolean {
+  return differences.some(
+    ({ write, remove, strays }) =>
+      remove.length > 0 || strays.length > 0 || write.some(({ before }) => before !== undefined),
+  );
 }
 
 function isShared(chain: string): boolean {

@@ -47,15 +47,20 @@ export function checkedChange(change: unknown): Change {
   }
 }
 
-/** Checks all of them, so that nothing is done where one makes no sense. Throws IpvsError. */
-export function checkedChanges(changes: Iterable<Change>): Change[] {
+/** Throws IpvsError for what is no list. */
+export function changeList(changes: Iterable<Change>): Change[] {
   if (typeof (Object(changes) as Partial<Iterable<Change>>)[Symbol.iterator] !== 'function') {
     throw explainFailure(
       new InvalidInput(`changes: ${show(changes)} is not iterable: give an array of changes`),
       { operation: 'apply' },
     );
   }
-  return [...changes].map((change, i) => {
+  return [...changes];
+}
+
+/** Checks all of them, so that nothing is done where one makes no sense. Throws IpvsError. */
+export function checkedChanges(changes: readonly Change[]): Change[] {
+  return changes.map((change, i) => {
     try {
       return checkedChange(change);
     } catch (error) {
@@ -127,9 +132,10 @@ function refused(change: Change, code: keyof typeof ERRNO): IpvsError {
 
 /** What a change asks for, for messages. */
 export function requestOf(change: Change): Parameters<typeof explain>[1] {
-  const { op: operation, service } = change;
+  const { op: operation } = change;
+  const service = toServiceKey(change.service);
   return 'destination' in change
-    ? { operation, service, destination: change.destination }
+    ? { operation, service, destination: toDestinationKey(change.destination) }
     : { operation, service };
 }
 

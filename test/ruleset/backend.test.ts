@@ -56,6 +56,10 @@ function chainsOf(program = 'iptables-nft'): readonly string[] {
   return [...host.saved(program).matchAll(/^:(IPVS-\S+)/gm)].map(([, name = '']) => name);
 }
 
+function flush(chain: string): void {
+  host.restore(`*nat\n:${chain} - [0:0]\nCOMMIT\n`);
+}
+
 const SVC = (): string => chainsOf().find((name) => name.startsWith('IPVS-SVC-')) ?? '';
 
 describe('what was asked for', () => {
@@ -178,6 +182,15 @@ describe('what rules cannot do', () => {
     expect(backend.problems).toEqual([expect.stringMatching(/^tcp:\/\/10\.0\.0\.1:80: approximated: /)]);
   });
 
+  test('what another allowed stays, also where this one would refuse it', async () => {
+    const least = { ...WEB, scheduler: 'wlc' };
+    await become([least], open({ unsupported: 'approximate' }));
+    const strict = open();
+    expect(settled(await strict.snapshot())).toEqual(settled([least]));
+    await become([least, DNS], strict);
+    expect(await strict.snapshot()).toHaveLength(2);
+  });
+
   test('a service that cannot change stays as it was', async () => {
     await become([WEB]);
     const [outcome] = await open().apply([
@@ -209,6 +222,7 @@ describe('apply', () => {
 
   test('bad input anywhere rejects before anything is done', async () => {
     const bad = { op: 'addService', service: { ...KEY, port: 70000 } } as const;
+    await expect(open().apply(5 as never)).rejects.toMatchObject({ code: 'ERR_IPVS_INVALID' });
     await expect(open().apply([{ op: 'addService', service: KEY }, bad])).rejects.toMatchObject({
       code: 'ERR_IPVS_INVALID',
       message: expect.stringMatching(/change 2; nothing was done/) as string,
@@ -260,6 +274,14 @@ describe('what others do', () => {
       'the ways in flushed',
       () => host.chain('nat', 'PREROUTING').splice(0),
       /^ipv4 nat PREROUTING .*IPVS-SERVICES: somebody removed it/,
+    ],
+    [
+      'everything flushed, what was asked for too',
+      () => {
+        const [, nat = ''] = host.saved().split('*nat\n');
+        for (const [, chain = ''] of nat.matchAll(/^:(IPVS-\S+)/gm)) flush(chain);
+      },
+      /^IPVS-CANARY \(ipv4 nat\) is empty or gone: somebody flushed our chains/,
     ],
     [
       'a shared chain emptied',

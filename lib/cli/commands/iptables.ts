@@ -1,14 +1,17 @@
 // ipvs iptables render, apply and cleanup: services as rules, from a state file or from a cluster.
 import { applyPlan } from '../../converge';
+import { IpvsError } from '../../errors';
 import { familyOf } from '../../id';
 import { iptablesProgram, type IptablesProgram } from '../../iptables';
 import type { Family, VirtualServer } from '../../model';
 import { plan } from '../../plan';
 import type { IptablesReport, RulesOptions } from '../../node';
+import type { RenderedRules } from '../../ruleset/render';
 import type { State } from '../../state';
 import type { Io } from '../io';
 import { lazy } from '../lazy';
 import type { Printer } from '../printer';
+import { explainError } from '../words';
 import { NotDone, WrongUse } from '../wrong';
 import { clusterOf, type ClusterFlags } from './kube';
 import { ownerOf, readStateFile } from './state';
@@ -45,11 +48,9 @@ const KUBE_ONLY = [
 /** Prints rules as iptables-restore takes them. */
 export async function render(io: Io, printer: Printer, flags: SourceFlags): Promise<void> {
   mustFit(flags);
-  const { renderProgram, renderServers } = lazy.render();
-  const { prefix = PREFIX } = flags;
   const rendered = flags.kube
-    ? renderProgram(await kubeProgram(io, flags), prefix)
-    : renderServers((await stateOf(io, flags)).services, backendOptions(flags));
+    ? await renderCluster(io, flags)
+    : lazy.render().renderServers((await stateOf(io, flags)).services, backendOptions(flags));
   for (const problem of rendered.problems) io.stderr.write(`${problem}\n`);
   const tools = { ipv4: 'iptables-restore', ipv6: 'ip6tables-restore' };
   await printer.oneLines(rendered, function* () {
@@ -58,6 +59,12 @@ export async function render(io: Io, printer: Printer, flags: SourceFlags): Prom
       yield* text.trimEnd().split('\n');
     }
   });
+}
+
+async function renderCluster(io: Io, flags: SourceFlags): Promise<RenderedRules> {
+  const { program, problems } = await kubeProgram(io, flags);
+  const { rules } = lazy.render().renderProgram(program, flags.prefix ?? PREFIX);
+  return { rules, problems };
 }
 
 /** Makes rules what files say; asks first where services or chains go. */
@@ -94,13 +101,14 @@ async function applyCluster(
   flags: ApplyFlags,
   netns: string | undefined,
 ): Promise<IptablesReport> {
-  const program = await kubeProgram(io, flags);
+  const { program, problems } = await kubeProgram(io, flags);
   const node = new (lazy.node().IptablesNode)(placeOptions(flags, netns));
   const planned = await node.plan(program);
-  if (flags.dryRun === true) return planned;
+  const all = [...new Set([...problems, ...planned.problems])];
+  if (flags.dryRun === true) return { ...planned, problems: all };
   const gone = planned.lines.filter((line) => line.startsWith('- ')).length;
   await mayDelete(io, flags, gone, gone === 1 ? 'a chain or rule' : `${gone} chains or rules`);
-  return node.apply(program, { signal: io.interruption() });
+  return { ...(await node.apply(program, { signal: io.interruption() })), problems: all };
 }
 
 async function applyState(
@@ -125,9 +133,17 @@ async function applyState(
   const all = [...outcomes, ...restored];
   const failed = all.filter(({ status }) => status !== 'done');
   if (failed.length === 0) return report;
-  // One refused restore or one server fails many changes, for one reason.
-  const reasons = new Set(failed.flatMap(({ error }) => error?.message ?? []));
-  for (const reason of [...reasons].slice(0, TOLD)) io.stderr.write(`ipvs iptables apply: ${reason}\n`);
+  // A restore that is refused fails many changes, for one reason.
+  const reasons = new Map(
+    failed.flatMap(({ error }) => {
+      if (error === undefined) return [];
+      const reason = error.cause instanceof IpvsError ? error.cause : error;
+      return [[reason.message, reason] as const];
+    }),
+  );
+  for (const reason of [...reasons.values()].slice(0, TOLD)) {
+    io.stderr.write(`${explainError(reason, 'iptables apply').text}\n`);
+  }
   throw new NotDone(
     `${all.length - failed.length} done, ${failed.length} failed: mend the cause and run it again`,
   );
@@ -157,7 +173,10 @@ async function stateOf(io: Io, flags: SourceFlags): Promise<State> {
   return { ...state, services: state.services.filter(isWanted) };
 }
 
-async function kubeProgram(io: Io, flags: SourceFlags): Promise<IptablesProgram> {
+async function kubeProgram(
+  io: Io,
+  flags: SourceFlags,
+): Promise<{ readonly program: IptablesProgram; readonly problems: readonly string[] }> {
   const { map, node, config, problems: said } = await clusterOf(io, flags);
   const { prefix = PREFIX, clusterCidr, masqueradeAll, family } = flags;
   const { options, localhostNodePorts } = config ?? { options: {}, localhostNodePorts: undefined };
@@ -171,14 +190,9 @@ async function kubeProgram(io: Io, flags: SourceFlags): Promise<IptablesProgram>
     ...(family && { families: [family] }),
     ...(localhostNodePorts !== undefined && { localhostNodePorts }),
   });
-  const problems = said.filter((line) => !line.startsWith('iptables.localhostNodePorts:'));
-  return {
-    rules: program.rules,
-    jumps: program.jumps,
-    routeLocalnet: program.routeLocalnet,
-    chains: (of) => program.chains(of),
-    problems: [...problems, ...program.problems],
-  };
+  // Here it makes a difference.
+  const files = said.filter((line) => !line.startsWith('iptables.localhostNodePorts:'));
+  return { program, problems: [...files, ...program.problems] };
 }
 
 // What would silently mean nothing.
