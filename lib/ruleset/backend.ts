@@ -7,7 +7,15 @@ import { familyOf, serviceId } from '../id';
 import type { Change, Family, VirtualServer } from '../model';
 import type { Tools } from '../node/tools';
 import { withConnections } from './conntrack';
-import { Host, isSame, mustBeOwner, reportOf, type FamilyChange, type FoundRules, type IptablesReport } from './host';
+import {
+  Host,
+  isSame,
+  mustBeOwner,
+  reportOf,
+  type FamilyChange,
+  type FoundRules,
+  type IptablesReport,
+} from './host';
 import { toBackendSettings, type BackendSettings, type IptablesBackendOptions } from './options';
 import { damageOf, OWNER, ServerRules } from './servers';
 import { recordedServers } from './state';
@@ -196,7 +204,10 @@ export class IptablesBackend implements Backend {
   }
 
   /** Why servers that are changed cannot be served, by their id. */
-  #refused(servers: readonly VirtualServer[], changes: readonly Change[]): ReadonlyMap<string, string> {
+  #refused(
+    servers: readonly VirtualServer[],
+    changes: readonly Change[],
+  ): ReadonlyMap<string, string> {
     const changed = new Set<string>(changes.map(({ service }) => serviceId(service)));
     const those = servers.filter((server) => changed.has(serviceId(server)));
     return new ServerRules(those, this.#settings).leftOut;
@@ -258,9 +269,9 @@ function refuse(
 }
 
 function problemsOf(reading: Reading, rules: ServerRules, outcomes: Outcomes): string[] {
-  const refused = outcomes.list(outcomes.changes).flatMap(({ error }) =>
-    error?.code === 'EOPNOTSUPP' ? [error.message] : [],
-  );
+  const refused = outcomes
+    .list(outcomes.changes)
+    .flatMap(({ error }) => (error?.code === 'EOPNOTSUPP' ? [error.message] : []));
   const before = reading.problems.filter((line) => !/: (?:left out|approximated): /.test(line));
   return [...new Set([...before, ...rules.problems, ...refused])];
 }

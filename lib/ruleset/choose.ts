@@ -39,9 +39,7 @@ export async function openBackend(options: OpenBackendOptions = {}): Promise<Ope
   try {
     onlyNames('backend', { ...options }, ['backend', 'netns', 'iptables']);
     if (!['auto', 'ipvs', 'iptables'].includes(backend)) {
-      throw new InvalidInput(
-        `backend: ${show(backend)} is none: use 'auto', 'ipvs' or 'iptables'`,
-      );
+      throw new InvalidInput(`backend: ${show(backend)} is none: use 'auto', 'ipvs' or 'iptables'`);
     }
   } catch (error) {
     throw explainFailure(error, { operation: 'openBackend' });

@@ -38,7 +38,10 @@ export const TABLES = ['filter', 'nat'] as const;
 /** Whether a chain is one of those that begin with the prefix and that we write. */
 export function ownership(prefix: string): (table: string, chain: string) => boolean {
   const fixed = new Map(
-    TABLES.map((table) => [table as string, new Set(FIXED[table].map((name) => `${prefix}-${name}`))]),
+    TABLES.map((table) => [
+      table as string,
+      new Set(FIXED[table].map((name) => `${prefix}-${name}`)),
+    ]),
   );
   const hashed = new RegExp(`^${prefix}-(?:SVC|SVL|SEP|EXT|FW|VS)-[A-Z2-7]{16}$`);
   return (table, chain) =>

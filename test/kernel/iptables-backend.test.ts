@@ -1,6 +1,6 @@
 // Virtual servers by the iptables of a real kernel: requests that go on while they change, rules that others spoil, and a host
 // that is afterwards as it was before.
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -41,17 +41,27 @@ afterEach(() => {
 
 function rules(): readonly string[] {
   return ['iptables-legacy-save', 'ip6tables-legacy-save'].map((program) =>
-    host.run(program).replace(/^#.*\n/gm, '').replace(/\[\d+:\d+\]/g, '[]'),
+    host
+      .run(program)
+      .replace(/^#.*\n/gm, '')
+      .replace(/\[\d+:\d+\]/g, '[]'),
   );
 }
 
-function web(weights: Readonly<Record<string, number>>, more: Partial<VirtualServer> = {}): VirtualServer {
+function web(
+  weights: Readonly<Record<string, number>>,
+  more: Partial<VirtualServer> = {},
+): VirtualServer {
   return {
     protocol: 'tcp',
     address: '10.0.0.1',
     port: 80,
     scheduler: 'wrr',
-    destinations: Object.entries(weights).map(([address, weight]) => ({ address, port: 8080, weight })),
+    destinations: Object.entries(weights).map(([address, weight]) => ({
+      address,
+      port: 8080,
+      weight,
+    })),
     ...more,
   } as VirtualServer;
 }
@@ -73,7 +83,20 @@ class Client {
 
   async start(): Promise<this> {
     for (const address of [A, B]) host.ip('address', 'add', `${address}/32`, 'dev', 'lo');
-    run('ip', 'link', 'add', 'h0', 'netns', host.name, 'type', 'veth', 'peer', 'c0', 'netns', this.space.name);
+    run(
+      'ip',
+      'link',
+      'add',
+      'h0',
+      'netns',
+      host.name,
+      'type',
+      'veth',
+      'peer',
+      'c0',
+      'netns',
+      this.space.name,
+    );
     host.ip('address', 'add', '198.51.100.1/24', 'dev', 'h0');
     host.ip('link', 'set', 'h0', 'up');
     this.space.ip('address', 'add', '198.51.100.2/24', 'dev', 'c0');
@@ -133,8 +156,13 @@ test('requests go on without one failed through weights, a drain and a flush by 
     for (let i = 0; i < 100 && !(await is()); i++) await sleep(50);
     expect(await is()).toBe(true);
   };
+  const observer = new IptablesBackend({
+    netns: host.name,
+    variant: 'legacy',
+    families: ['ipv4'],
+  });
   const weightOf = async (address: string): Promise<number | undefined> => {
-    const [server] = await new IptablesBackend({ netns: host.name }).snapshot();
+    const [server] = await observer.snapshot();
     const found = server?.destinations.find((each) => each.address === address);
     return found && (found.weight ?? 1);
   };
@@ -226,7 +254,7 @@ test('any states, in a real kernel: what is read back is what was asked for, and
       const kept = found.filter((server) => !refused.has(serviceId(server)));
       expect(plan(can, kept, { owns: () => true }).toString()).toBe('');
     }),
-    { numRuns: 25 },
+    { numRuns: 12 },
   );
   await approximate.cleanup();
   expect(rules()).toEqual(before);
@@ -234,18 +262,23 @@ test('any states, in a real kernel: what is read back is what was asked for, and
 
 test('a lock that is held for long fails within seconds, says whose matter it is, and changes nothing', async () => {
   const before = rules();
-  const holder = spawn('flock', ['/run/xtables.lock', 'sleep', '20'], { stdio: 'ignore' });
+  const holder = spawn('flock', ['/run/xtables.lock', 'sleep', '20'], {
+    stdio: 'ignore',
+    detached: true,
+  });
   try {
     await sleep(300);
     const { outcomes } = await applyPlan(backend, plan([web({ [A]: 1 })], []));
     expect(outcomes[0]).toMatchObject({
       status: 'failed',
-      error: { message: expect.stringMatching(/xtables lock.*fuser \/run\/xtables\.lock/) as string },
+      error: {
+        message: expect.stringMatching(/xtables lock.*fuser \/run\/xtables\.lock/) as string,
+      },
     });
     expect(rules()).toEqual(before);
   } finally {
-    holder.kill();
-    execFileSync('pkill', ['-P', String(holder.pid)], { stdio: 'ignore' });
+    // The lock is that of whoever has the file open: both of them.
+    if (holder.pid !== undefined) process.kill(-holder.pid);
   }
 }, 60_000);
 
@@ -295,7 +328,7 @@ test("a cluster's program is put there whole, once; and taken back with the kern
 test('what the kernel refuses is named, with what was done before', async () => {
   const program = iptablesProgram(map, view, { prefix: 'IPVS', nfacct: true, families: ['ipv4'] });
   await expect(new IptablesNode({ netns: host.name }).apply(program)).rejects.toThrow(
-    /nfacct.*table filter: .*nothing was changed/,
+    /line \d+.*: table filter: .* \(nothing was changed\)$/,
   );
 }, 60_000);
 

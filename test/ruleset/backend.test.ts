@@ -146,14 +146,15 @@ describe('what was asked for', () => {
   });
 
   test('a reconciliation drains and ends', async () => {
-    const states = new States().push([WEB]).push([{ ...WEB, destinations: [FIRST] }]).end();
+    const states = new States()
+      .push([WEB])
+      .push([{ ...WEB, destinations: [FIRST] }])
+      .end();
     host.files.set('/proc/net/nf_conntrack', '');
     const backend = open();
     const rounds = await roundsOf(start(states, backend, { owns: () => true, drain: true }));
     expect(rounds.at(-1)).toMatchObject({ pending: 0 });
-    expect(settled(await backend.snapshot())).toEqual(
-      settled([{ ...WEB, destinations: [FIRST] }]),
-    );
+    expect(settled(await backend.snapshot())).toEqual(settled([{ ...WEB, destinations: [FIRST] }]));
   });
 });
 
@@ -179,7 +180,9 @@ describe('what rules cannot do', () => {
     const backend = open({ unsupported: 'approximate' });
     await become([least], backend);
     expect(settled(await backend.snapshot())).toEqual(settled([least]));
-    expect(backend.problems).toEqual([expect.stringMatching(/^tcp:\/\/10\.0\.0\.1:80: approximated: /)]);
+    expect(backend.problems).toEqual([
+      expect.stringMatching(/^tcp:\/\/10\.0\.0\.1:80: approximated: /),
+    ]);
   });
 
   test('what another allowed stays, also where this one would refuse it', async () => {
@@ -216,7 +219,14 @@ describe('apply', () => {
     const codes = async (onError: 'stop' | 'continue'): Promise<unknown> =>
       (await open().apply(changes, { onError })).map(({ error, status }) => error?.code ?? status);
     expect(await codes('stop')).toEqual(['EEXIST', ...Array<string>(5).fill('not tried')]);
-    expect(await codes('continue')).toEqual(['EEXIST', 'ESRCH', 'EEXIST', 'ENOENT', 'ESRCH', 'done']);
+    expect(await codes('continue')).toEqual([
+      'EEXIST',
+      'ESRCH',
+      'EEXIST',
+      'ENOENT',
+      'ESRCH',
+      'done',
+    ]);
     expect(chainsOf()).toEqual([]);
   });
 
@@ -296,18 +306,21 @@ describe('what others do', () => {
       },
       /^IPVS-SVC-\S+ \(ipv4 nat\) is not as it was written/,
     ],
-  ])('%s: the server is not in the snapshot, the problem says why, and it is added again', async (_, edit, said) => {
-    await become([WEB]);
-    const good = host.saved();
-    edit();
-    const backend = open();
-    expect(await backend.snapshot()).toEqual([]);
-    expect(backend.problems).toContainEqual(expect.stringMatching(said));
-    await become([WEB], backend);
-    expect(host.saved()).toBe(good);
-    expect(settled(await backend.snapshot())).toEqual(settled([WEB]));
-    expect(backend.problems).toEqual([]);
-  });
+  ])(
+    '%s: the server is not in the snapshot, the problem says why, and it is added again',
+    async (_, edit, said) => {
+      await become([WEB]);
+      const good = host.saved();
+      edit();
+      const backend = open();
+      expect(await backend.snapshot()).toEqual([]);
+      expect(backend.problems).toContainEqual(expect.stringMatching(said));
+      await become([WEB], backend);
+      expect(host.saved()).toBe(good);
+      expect(settled(await backend.snapshot())).toEqual(settled([WEB]));
+      expect(backend.problems).toEqual([]);
+    },
+  );
 
   test('one damaged server is one: the others stay in the snapshot', async () => {
     const other = { ...WEB, address: '10.0.0.2' };
@@ -322,7 +335,9 @@ describe('what others do', () => {
 
   test('a second way in goes; chains of others may lead to ours, until ours go', async () => {
     await become([WEB]);
-    host.restore('*nat\n:MINE - [0:0]\n-A MINE -j IPVS-SERVICES\n-A OUTPUT -j IPVS-SERVICES\nCOMMIT\n');
+    host.restore(
+      '*nat\n:MINE - [0:0]\n-A MINE -j IPVS-SERVICES\n-A OUTPUT -j IPVS-SERVICES\nCOMMIT\n',
+    );
     await open().apply([]);
     expect(host.chain('nat', 'OUTPUT').filter((rule) => rule.includes('IPVS-'))).toHaveLength(1);
     expect(host.chain('nat', 'MINE')).toHaveLength(1);
@@ -332,7 +347,9 @@ describe('what others do', () => {
   });
 
   test('what is programmed beside us stays, and clean-up leaves the host as it was', async () => {
-    host.restore('*nat\n:KUBE-SERVICES - [0:0]\n-A OUTPUT -j KUBE-SERVICES\nCOMMIT\n*filter\nCOMMIT\n');
+    host.restore(
+      '*nat\n:KUBE-SERVICES - [0:0]\n-A OUTPUT -j KUBE-SERVICES\nCOMMIT\n*filter\nCOMMIT\n',
+    );
     const before = host.saved();
     await become([WEB]);
     expect(host.chain('nat', 'OUTPUT').at(-1)).toBe('-A OUTPUT -j KUBE-SERVICES');
@@ -409,14 +426,20 @@ describe('trouble', () => {
   });
 
   test('both variants in use: the one with more rules is taken, and a problem says so; from then on the one with our chains', async () => {
-    host.restore('*filter\n-A INPUT -p tcp -j ACCEPT\n-A INPUT -p udp -j ACCEPT\nCOMMIT\n', 'iptables-legacy');
+    host.restore(
+      '*filter\n-A INPUT -p tcp -j ACCEPT\n-A INPUT -p udp -j ACCEPT\nCOMMIT\n',
+      'iptables-legacy',
+    );
     host.restore('*filter\n-A INPUT -p tcp -j DROP\nCOMMIT\n', 'iptables-nft');
     const backend = open();
     await become([WEB], backend);
     expect(chainsOf('iptables-legacy')).not.toEqual([]);
     expect(chainsOf('iptables-nft')).toEqual([]);
-    expect(backend.problems).toEqual([expect.stringMatching(/^both variants of iptables have rules/)]);
-    for (let i = 0; i < 99; i++) host.chain('filter', 'INPUT').push(`-A INPUT -s 10.0.0.${i} -j DROP`);
+    expect(backend.problems).toEqual([
+      expect.stringMatching(/^both variants of iptables have rules/),
+    ]);
+    for (let i = 0; i < 99; i++)
+      host.chain('filter', 'INPUT').push(`-A INPUT -s 10.0.0.${i} -j DROP`);
     expect(await open().snapshot()).toHaveLength(1);
   });
 
@@ -450,7 +473,7 @@ describe('trouble', () => {
       expect.objectContaining({
         code: 'ERR_IPVS_INVALID',
         message: expect.stringMatching(message) as string,
-      }),
+      }) as Error,
     );
   });
 

@@ -31,22 +31,27 @@ test('IPVS where the kernel has it', async () => {
   expect(host.asked).toEqual([]);
 });
 
-test.each(['ERR_IPVS_UNAVAILABLE', 'EPERM'])('iptables where it is %s, with the reason', async (code) => {
-  fails(code);
-  await using opened = await openBackend({ netns: 'blue', iptables: { prefix: 'MINE' } });
-  expect(opened).toMatchObject({
-    kind: 'iptables',
-    reason: 'iptables: IPVS cannot be used: open: the kernel has no IPVS: modprobe ip_vs',
-  });
-  expect(await opened.backend.snapshot()).toEqual([]);
-  expect(host.asked[0]).toMatchObject({ netns: '/run/netns/blue' });
-});
+test.each(['ERR_IPVS_UNAVAILABLE', 'EPERM'])(
+  'iptables where it is %s, with the reason',
+  async (code) => {
+    fails(code);
+    await using opened = await openBackend({ netns: 'blue', iptables: { prefix: 'MINE' } });
+    expect(opened).toMatchObject({
+      kind: 'iptables',
+      reason: 'iptables: IPVS cannot be used: open: the kernel has no IPVS: modprobe ip_vs',
+    });
+    expect(await opened.backend.snapshot()).toEqual([]);
+    expect(host.asked[0]).toMatchObject({ netns: '/run/netns/blue' });
+  },
+);
 
 test('may not read: as good as none, and nothing stays open', async () => {
   const memory = memoryIpvs();
   jest
     .spyOn(memory, 'info')
-    .mockRejectedValueOnce(new IpvsError('info: no permission', { code: 'EPERM', operation: 'info' }));
+    .mockRejectedValueOnce(
+      new IpvsError('info: no permission', { code: 'EPERM', operation: 'info' }),
+    );
   ipvs.mockResolvedValueOnce(memory);
   expect(await openBackend()).toMatchObject({ kind: 'iptables' });
   expect(memory.closed).toBe(true);

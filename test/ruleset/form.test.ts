@@ -15,7 +15,10 @@ const PAIRS: Readonly<Record<string, readonly [string, string]>> = {
     '-A SVC -m statistic --mode random --probability 0.14285714272 -j SEP',
   ],
   marks: ['-A M -j MARK --or-mark 0x00002000', '-A M -j MARK --set-xmark 0x2000/0x2000'],
-  'marks taken off': ['-A M -j MARK --xor-mark 0x80000000', '-A M -j MARK --set-xmark 0x80000000/0x0'],
+  'marks taken off': [
+    '-A M -j MARK --xor-mark 0x80000000',
+    '-A M -j MARK --set-xmark 0x80000000/0x0',
+  ],
   'no mark': [
     '-A P -m mark ! --mark 0x00002000/0x00002000 -j RETURN',
     '-A P -m mark ! --mark 0x2000/0x2000 -j RETURN',
@@ -41,9 +44,12 @@ const PAIRS: Readonly<Record<string, readonly [string, string]>> = {
   ],
 };
 
-test.each(Object.entries(PAIRS))('%s is the same in our words and in those of the kernel', (_, [ours, theirs]) => {
-  expect(formOf(ours)).toBe(formOf(theirs));
-});
+test.each(Object.entries(PAIRS))(
+  '%s is the same in our words and in those of the kernel',
+  (_, [ours, theirs]) => {
+    expect(formOf(ours)).toBe(formOf(theirs));
+  },
+);
 
 const RULE = PAIRS['a stamp']?.[1] ?? '';
 test.each([
@@ -53,7 +59,10 @@ test.each([
   ['another mask', RULE.replace('255.255.255.255', '255.255.255.0')],
   ['another name', RULE.replace('--name SEP', '--name SEP2')],
   ['another comment', RULE.replace('10.0.0.1:80"', '10.0.0.1:8"')],
-  ['one match less', RULE.replace('-m recent --set --name SEP --mask 255.255.255.255 --rsource', '')],
+  [
+    'one match less',
+    RULE.replace('-m recent --set --name SEP --mask 255.255.255.255 --rsource', ''),
+  ],
   ['one more', RULE.replace('-m tcp', '-m tcp ! --dport 9')],
   ['another source', RULE.replace('-p tcp', '-s 10.0.0.0/8 -p tcp')],
 ])('%s is another rule', (_, other) => {
@@ -63,7 +72,11 @@ test.each([
 
 test.each([
   ['a negated address', '-A S ! -d 10.0.0.1 -j X', '-A S -d 10.0.0.1 -j X'],
-  ['another chance', '-A S -m statistic --probability 0.25 -j X', '-A S -m statistic --probability 0.26 -j X'],
+  [
+    'another chance',
+    '-A S -m statistic --probability 0.25 -j X',
+    '-A S -m statistic --probability 0.26 -j X',
+  ],
   ['another mark', '-A S -j MARK --or-mark 0x1', '-A S -j MARK --or-mark 0x2'],
   ['a set instead of an added mark', '-A S -j MARK --or-mark 0x1', '-A S -j MARK --set-mark 0x1'],
   ['another refusal', '-A S -j REJECT', '-A S -j REJECT --reject-with tcp-reset'],
@@ -72,7 +85,10 @@ test.each([
 });
 
 test('a comment may say anything and leads nowhere', () => {
-  expect(ends('-A ONE -m comment --comment "x -j TWO" -j THREE')).toEqual({ from: 'ONE', to: 'THREE' });
+  expect(ends('-A ONE -m comment --comment "x -j TWO" -j THREE')).toEqual({
+    from: 'ONE',
+    to: 'THREE',
+  });
   expect(ends('-A ONE -m comment --comment "say \\" -j TWO"')).toEqual({ from: 'ONE', to: '' });
   expect(formOf('-A A -m comment --comment "-j DROP" -j X')).not.toBe(formOf('-A A -j DROP -j X'));
 });

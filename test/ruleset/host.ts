@@ -64,9 +64,10 @@ export class FakeHost {
       };
       if (line.startsWith('*')) {
         name = line.slice(1);
-        const copy = [...(tables.get(name) ?? [])].map(
-          ([chain, rules]) => [chain, [...rules]] as const,
-        );
+        const copy = [...(tables.get(name) ?? [])].map(([chain, rules]): [string, string[]] => [
+          chain,
+          [...rules],
+        ]);
         chains = new Map(copy);
         for (const chain of BUILT_IN[name] ?? []) if (!chains.has(chain)) chains.set(chain, []);
       } else if (line === 'COMMIT') tables.set(name, chains);

@@ -28,7 +28,10 @@ test.each([
   ['what is no server', ['-A X -j DROP']],
   ['nothing', []],
   ['a bad line', ['-A X -m comment --comment "-A -t nowhere -s rr"']],
-  ['a destination alone', ['-A X -m comment --comment "-a -t 10.0.0.1:80 -r 192.0.2.1:80 -m -w 1"']],
+  [
+    'a destination alone',
+    ['-A X -m comment --comment "-a -t 10.0.0.1:80 -r 192.0.2.1:80 -m -w 1"'],
+  ],
   ["another's server", ['-A X -m comment --comment "-A -t 10.0.0.9:80 -s rr"']],
 ])('%s in a chain of ours is no server, and no error', (_, rules) => {
   const chain = stateChain('IPVS', { protocol: 'tcp', address: '10.0.0.1', port: 80 });

@@ -161,7 +161,9 @@ async function mayDelete(io: Io, flags: ApplyFlags, count: number, what: string)
 async function stateOf(io: Io, flags: SourceFlags): Promise<State> {
   const [file = '', second] = flags.file;
   if (second !== undefined) {
-    throw new WrongUse(`${second}: a second state file: give one, or --kube for files of a cluster`);
+    throw new WrongUse(
+      `${second}: a second state file: give one, or --kube for files of a cluster`,
+    );
   }
   const state = await readStateFile(io, file);
   if (state.timeouts !== undefined) {

@@ -64,7 +64,7 @@ function addSource(command: Command): void {
   );
   command
     .option('--approximate', 'serve what rules can only come near to, such as least connections')
-    .option('--kube', 'the files are of a Kubernetes cluster; the options below go with it');
+    .option('--kube', 'the files are of a Kubernetes cluster, as --node sees it');
   addClusterOptions(command);
 }
 

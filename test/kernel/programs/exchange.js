@@ -3,6 +3,7 @@
 //   exchange.js serve PORT ADDRESS…     says "ready", and serves until its input ends
 //   exchange.js ask ADDRESS PORT        answers each line of its input with what was counted since the line before, as JSON;
 //                                       `keep` first opens a connection that stays and tells who answers it
+const { once } = require('node:events');
 const net = require('node:net');
 const readline = require('node:readline');
 
@@ -23,19 +24,21 @@ function serve(port, addresses) {
 }
 
 // Asks on a connection of its own, or one that is kept.
-function answer(socket) {
-  return new Promise((resolve, reject) => {
-    socket.once('data', (data) => resolve(String(data).trim()));
-    socket.once('error', reject);
-    socket.once('close', () => reject(new Error('closed')));
-    socket.write('who?\n');
-  });
+async function answer(socket) {
+  if (socket.destroyed) throw new Error('closed');
+  const data = once(socket, 'data', { signal: AbortSignal.timeout(2000) });
+  socket.write('who?\n');
+  return String((await data)[0]).trim();
 }
 
 function connect(host, port) {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ host, port, timeout: 2000 });
-    socket.once('connect', () => resolve(socket));
+    socket.once('connect', () => {
+      // From here on a wait is an answer's.
+      socket.setTimeout(0);
+      resolve(socket);
+    });
     socket.once('error', reject);
     socket.once('timeout', () => {
       socket.destroy();
@@ -48,20 +51,20 @@ function ask(host, port) {
   let counts = {};
   let failures = [];
   let kept;
-  const once = async () => {
+  const askOnce = async () => {
     try {
       const socket = await connect(host, port);
-      const who = await answer(socket);
+      const who = await answer(socket).finally(() => socket.destroy());
       counts[who] = (counts[who] ?? 0) + 1;
-      socket.on('error', () => {});
-      socket.destroy();
     } catch (error) {
       failures.push(error.message);
+      // What fails at once would leave no turn for anything else.
+      await new Promise((resolve) => setTimeout(resolve, 50));
     }
   };
   let going = false;
   const loop = async () => {
-    while (going) await once();
+    while (going) await askOnce();
   };
   const lines = readline.createInterface({ input: process.stdin });
   (async () => {
@@ -70,10 +73,11 @@ function ask(host, port) {
       if (word === 'go') {
         going = true;
         void loop();
-      } else if (word === 'some') for (let i = 0; i < Number(number); i++) await once();
+      } else if (word === 'some') for (let i = 0; i < Number(number); i++) await askOnce();
       else if (word === 'keep') kept = await connect(host, port);
       else if (word === 'drop') kept.destroy();
-      const held = word === 'keep' || word === 'held' ? await answer(kept).catch(String) : undefined;
+      const held =
+        word === 'keep' || word === 'held' ? await answer(kept).catch(String) : undefined;
       process.stdout.write(`${JSON.stringify({ counts, failures, held })}\n`);
       counts = {};
       failures = [];
