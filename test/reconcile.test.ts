@@ -139,7 +139,10 @@ test('another program that is at the same service all the time: told, tried less
   let isAtIt = true;
   let calls = 0;
   const backend = {
-    snapshot: () => client.snapshot(),
+    snapshot: async () => {
+      if (isAtIt) await other.deleteDestination(web, at(1)).catch(() => undefined);
+      return client.snapshot();
+    },
     // Whatever is added was there a moment before, and whatever is set has gone.
     apply: async (...[changes, options]: Parameters<typeof client.apply>) => {
       calls++;

@@ -12,6 +12,8 @@ import { anyState } from './arbitraries';
 import { settled, shuffled, tableOf } from './planning';
 import { FakeClock } from './reconciling';
 
+jest.setTimeout(60_000);
+
 const owns = (): boolean => true;
 const goes = (): Promise<void> => Promise.resolve();
 

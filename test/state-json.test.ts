@@ -5,6 +5,8 @@ import { jsonDocuments } from '../lib/state/json';
 import { Problems, StateError } from '../lib/state/problems';
 import { parseState, printState } from '../lib/state';
 
+jest.setTimeout(60_000);
+
 function read(
   reader: (text: string, problems: Problems) => Iterable<Node>,
   text: string,
