@@ -159,7 +159,9 @@ export function applying(here: Here, many: number): void {
         seen.push(done);
       },
     });
-    expect(seen.length).toBeGreaterThan(2);
+    // The first takes 2048, the next as many as the kernel is quick.
+    expect(seen.length).toBeGreaterThan(1);
+    expect(seen[0]).toBe(2048);
     expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b));
     expect(seen.at(-1)).toBe(6000);
   });
