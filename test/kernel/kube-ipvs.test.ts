@@ -66,7 +66,7 @@ node     externalIP    Local    local as service  lost         refused
 node     loadBalancer  Cluster  all as node       all as node  refused
 node     loadBalancer  Local    local as service  lost         refused
 node     nodePort      Cluster  all as node       all as node  refused
-node     nodePort      Local    local as node     all as node  refused
+node     nodePort      Local    local as self     all as node  refused
 outside  clusterIP     Cluster  all as node       all as node  refused
 outside  clusterIP     Local    all as node       all as node  refused
 outside  externalIP    Cluster  all as node       all as node  refused

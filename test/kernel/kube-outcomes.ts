@@ -156,7 +156,8 @@ let tokens = 0;
  * What became of asking for a service, in the words of the tables:
  * - `all as self`: every endpoint answers, and sees the address of whoever asked
  * - `local as self`: those of this node alone do
- * - `… as node`, `… as service`: they see an address of the node, that of the service
+ * - `… as node`: they see the address that the node has on the way to them, which is what masquerading gives
+ * - `… as service`: they see that of the service
  * - `refused`: by a reset or by ICMP. The latter may find TCP busy on a machine with one CPU, which then hears of it at its
  *   second attempt, after a second
  * - `dropped`: no answer
@@ -209,7 +210,7 @@ function inWords(world: World, ask: Ask, said: ReadonlySet<string>): string {
       continue;
     }
     by.add(who);
-    if (VIEW.addresses.includes(source)) {
+    if (source === world.masqueraded(who, family)) {
       if (who !== self) as.add('node');
     } else if (source === self && who !== self) as.add('self');
     else as.add(source === frontend(service, way, family).address ? 'service' : source);

@@ -160,6 +160,13 @@ export class World {
     }
   }
 
+  /** As whom an endpoint sees those whom the node masquerades. */
+  masqueraded(endpoint: string, family: Family): string {
+    if (endpoint === this.pod.addresses[family]) return GATEWAYS.pod[family];
+    if (endpoint === this.other.addresses[family]) return GATEWAYS.other[family];
+    return this.node.addresses[family];
+  }
+
   async delete(): Promise<void> {
     await Promise.all(this.#hosts.map((host) => host.stop()));
     await this.#router.stop();
