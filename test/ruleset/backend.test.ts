@@ -443,6 +443,22 @@ describe('trouble', () => {
     expect(await open().snapshot()).toHaveLength(1);
   });
 
+  test('a kernel that reads nf_tables and takes none gets the legacy rules; one that has some does not', async () => {
+    host.fails = (program) => {
+      if (program === 'iptables-nft-restore') throw tool(`${program}: TABLE_ADD: not supported`);
+    };
+    await become([WEB]);
+    expect(chainsOf('iptables-legacy')).not.toEqual([]);
+    host = new FakeHost();
+    host.restore('*filter\n-A INPUT -p tcp -j DROP\nCOMMIT\n');
+    host.fails = (program) => {
+      if (program === 'iptables-nft-restore') throw tool(`${program}: extension not supported`);
+    };
+    const [outcome] = await become([WEB]);
+    expect(outcome?.error?.message).toMatch(/extension not supported/);
+    expect(chainsOf('iptables-legacy')).toEqual([]);
+  });
+
   test('a family without rules goes with the other', async () => {
     host.restore('*filter\n-A INPUT -p tcp -j ACCEPT\nCOMMIT\n', 'iptables-legacy');
     await become([DNS]);
