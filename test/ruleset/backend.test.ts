@@ -281,6 +281,14 @@ describe('what others do', () => {
       /^IPVS-SVC-\S+ \(ipv4 nat\) is not as it was written/,
     ],
     [
+      'a destination spoilt',
+      () => {
+        const chain = chainsOf().find((name) => name.startsWith('IPVS-SEP-')) ?? '';
+        host.chain('nat', chain).pop();
+      },
+      /^IPVS-SEP-\S+ \(ipv4 nat\) is not as it was written/,
+    ],
+    [
       'the ways in flushed',
       () => host.chain('nat', 'PREROUTING').splice(0),
       /^ipv4 nat PREROUTING .*IPVS-SERVICES: somebody removed it/,
