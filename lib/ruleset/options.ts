@@ -56,22 +56,20 @@ export interface Place extends Access {
   readonly families: readonly Family[];
 }
 
-const KNOWN: ReadonlySet<unknown> = new Set(FAMILIES);
-const VARIANTS: ReadonlySet<unknown> = new Set(['nft', 'legacy']);
-
 /** Throws InvalidInput. */
 export function toPlace(options: RulesOptions): Place {
   const { netns, prefix = 'IPVS', families = FAMILIES, variant } = options;
-  if (!Array.isArray(families) || !families.every((family: unknown) => KNOWN.has(family))) {
+  const isFamily = (family: unknown): boolean => FAMILIES.some((each) => each === family);
+  if (!Array.isArray(families) || !families.every(isFamily)) {
     throw new InvalidInput(`families: ${show(families)}: give a list of 'ipv4' and 'ipv6'`);
   }
-  if (variant !== undefined && !VARIANTS.has(variant)) {
+  if (variant !== undefined && !['nft', 'legacy'].includes(variant)) {
     throw new InvalidInput(`variant: ${show(variant)} is neither: use 'nft' or 'legacy'`);
   }
   return {
     netns: toNamespacePath(netns),
     prefix: toPrefix(prefix),
-    families: FAMILIES.filter((family) => new Set<Family>(families).has(family)),
+    families: FAMILIES.filter((family) => families.includes(family)),
     variant,
     isOurs: ownership(toPrefix(prefix)),
   };

@@ -48,10 +48,7 @@ function rules(): readonly string[] {
   );
 }
 
-function web(
-  weights: Readonly<Record<string, number>>,
-  more: Partial<VirtualServer> = {},
-): VirtualServer {
+function web(weights: Readonly<Record<string, number>>): VirtualServer {
   return {
     protocol: 'tcp',
     address: '10.0.0.1',
@@ -62,8 +59,7 @@ function web(
       port: 8080,
       weight,
     })),
-    ...more,
-  } as VirtualServer;
+  };
 }
 
 async function become(servers: readonly VirtualServer[]): Promise<void> {

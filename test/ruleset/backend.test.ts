@@ -493,12 +493,11 @@ describe('trouble', () => {
     [{ masqueradeBit: 32 }, /^IptablesBackend: masqueradeBit: /],
     [{ prefx: 'A' }, /did you mean prefix\?/],
   ])('options such as %j are refused', (options, message) => {
-    expect(() => open(options)).toThrow(
-      expect.objectContaining({
-        code: 'ERR_IPVS_INVALID',
-        message: expect.stringMatching(message) as string,
-      }) as Error,
-    );
+    const opening = async (): Promise<unknown> => Promise.resolve(open(options));
+    return expect(opening()).rejects.toMatchObject({
+      code: 'ERR_IPVS_INVALID',
+      message: expect.stringMatching(message) as string,
+    });
   });
 
   test('programs run in the namespace that was named', async () => {
