@@ -67,6 +67,7 @@ export default defineConfig(
         URL: 'readonly',
         Buffer: 'readonly',
         AbortController: 'readonly',
+        AbortSignal: 'readonly',
         performance: 'readonly',
         setTimeout: 'readonly',
         clearTimeout: 'readonly',
@@ -181,9 +182,16 @@ export default defineConfig(
       ...['address', 'apply', 'backend', 'client', 'errors', 'explain', 'id', 'model'].map(
         (name) => `!../${name}`,
       ),
-      ...['namespace', 'settings', 'ipvsadm-args', 'plan', 'kube', 'ipvsadm', 'iptables', 'node'].map(
-        (name) => `!../${name}`,
-      ),
+      ...[
+        'namespace',
+        'settings',
+        'ipvsadm-args',
+        'plan',
+        'kube',
+        'ipvsadm',
+        'iptables',
+        'node',
+      ].map((name) => `!../${name}`),
       '!../plan/*',
       '!../kube/cidr',
       '!../ipvsadm/*',

@@ -170,4 +170,3 @@ async function writeRules(
   const chains = new Map(planned.chains.map(([table, names]) => [table, new Set(names)] as const));
   journal.rules(family, { ...planned, variant, kernel: fingerprint(chains, saved) });
 }
-

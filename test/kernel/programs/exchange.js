@@ -1,4 +1,3 @@
-/* global AbortSignal, setTimeout */
 'use strict';
 // Servers that say who they are, and a client that asks them through a service address again and again.
 //   exchange.js serve PORT ADDRESS…     says "ready", and serves until its input ends
