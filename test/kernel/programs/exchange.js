@@ -67,6 +67,8 @@ function ask(host, port) {
     while (going) await askOnce();
   };
   const lines = readline.createInterface({ input: process.stdin });
+  // Also while it asks: whoever gave the orders may be gone.
+  process.stdin.on('end', () => process.exit());
   (async () => {
     for await (const line of lines) {
       const [word, number] = line.split(' ');
