@@ -4,7 +4,7 @@ import { show } from '../errors';
 import { parseCidr } from '../kube/cidr';
 import type { Endpoint } from '../kube/types';
 import type { Protocol } from '../model';
-import { endpointDigest } from './names';
+import { endpointDigest, prefixOf } from './names';
 import { hostPortOf, shapeOf, type Rule } from './rule';
 import type { Dump, Table } from './save';
 import { weightsOf } from './weights';
@@ -14,6 +14,8 @@ export interface Found {
   cluster: Endpoint[] | undefined;
   local: Endpoint[] | undefined;
   timeout: number | undefined;
+  /** Of addresses, that count as one client. */
+  prefix: number | undefined;
 }
 
 interface Named {
@@ -82,7 +84,12 @@ export class PortChains {
     const byName = new Map<string, Named[]>();
     for (const port of ports) {
       const { hash, name } = port;
-      const one: Found = { cluster: undefined, local: undefined, timeout: undefined };
+      const one: Found = {
+        cluster: undefined,
+        local: undefined,
+        timeout: undefined,
+        prefix: undefined,
+      };
       one.cluster = this.#dispatch('SVC', port, one);
       one.local = this.#dispatch('SVL', port, one);
       found.set(hash, one);
@@ -128,13 +135,14 @@ export class PortChains {
     const shares = new Map<string, number>();
     const kept = new Set<string>();
     for (const rule of rules) {
-      const { target = '', probability, seconds } = rule;
+      const { target = '', probability, seconds, mask } = rule;
       if (target === `${this.prefix}-MARK-MASQ`) continue;
       const shape = shapeOf(rule);
       if (!target.startsWith(`${this.prefix}-SEP-`) || this.#leaf(target, port) === undefined) {
         this.#odd(rule, chain);
       } else if (shape === 'check seconds' && /^\d{1,6}$/.test(seconds ?? '')) {
         found.timeout ??= Number(seconds);
+        found.prefix ??= prefixOf(mask, this.dump.family);
         kept.add(target);
       } else if (shape === '' || shape === 'probability') {
         const chance = probability === undefined ? 1 : Number(probability);

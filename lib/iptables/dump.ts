@@ -252,7 +252,13 @@ export class DumpReader {
       family: this.dump.family,
       ...{ namespace, service },
       frontends,
-      ...(found?.timeout !== undefined && { affinity: { timeout: found.timeout } }),
+      ...(namespace === '' && { server: true as const }),
+      ...(found?.timeout !== undefined && {
+        affinity: {
+          timeout: found.timeout,
+          ...(found.prefix !== undefined && { prefix: found.prefix }),
+        },
+      }),
       externalLocal,
       ...(healthCheckNodePort !== undefined && { healthCheckNodePort }),
       endpoints: {

@@ -64,6 +64,17 @@ export function netmask(prefix: number, family: Family): string {
   return formatAddress(bytes, 0, family);
 }
 
+/** The length of a prefix whose mask that is; undefined for a mask of the whole address, as for no mask. */
+export function prefixOf(mask: string | undefined, family: Family): number | undefined {
+  if (mask === undefined) return undefined;
+  if (prefixes.size === 0) {
+    for (let prefix = 1; prefix < 32; prefix++) prefixes.set(netmask(prefix, 'ipv4'), prefix);
+    for (let prefix = 1; prefix < 128; prefix++) prefixes.set(netmask(prefix, 'ipv6'), prefix);
+  }
+  return mask.includes(':') === (family === 'ipv6') ? prefixes.get(mask) : undefined;
+}
+const prefixes = new Map<string, number>();
+
 /** Checks what the names of all chains begin with. Throws InvalidInput. */
 export function toPrefix(value: unknown): string {
   if (typeof value === 'string' && PREFIX.test(value)) return value;

@@ -27,6 +27,8 @@ export interface Rule {
   /** Of `recent`: looks for the source, or remembers it. */
   recent: 'check' | 'set' | undefined;
   seconds: string | undefined;
+  /** How much of the source it looks at, an address. */
+  mask: string | undefined;
   probability: string | undefined;
   /** Of `DNAT`. */
   to: string | undefined;
@@ -39,7 +41,7 @@ export interface Rule {
 
 /** Options that say how, never which: without a word after them, and with one. */
 const PLAIN = new Set(['--rsource', '--reap', '--random-fully', '--random']);
-const PLAIN_WITH_WORD = new Set(['-m', '--match', '--mode', '--mask', '--name', '--nfacct-name']);
+const PLAIN_WITH_WORD = new Set(['-m', '--match', '--mode', '--name', '--nfacct-name']);
 
 interface Word {
   readonly text: string;
@@ -63,6 +65,7 @@ export function readRule(line: string, from: number, place: string): Rule | stri
     destinationType: undefined,
     recent: undefined,
     seconds: undefined,
+    mask: undefined,
     probability: undefined,
     to: undefined,
     rejectWith: undefined,
@@ -149,6 +152,7 @@ const FIELDS: Readonly<Record<string, TextField>> = {
   '--src-type': 'sourceType',
   '--dst-type': 'destinationType',
   '--seconds': 'seconds',
+  '--mask': 'mask',
   '--probability': 'probability',
   '--to-destination': 'to',
   '--reject-with': 'rejectWith',
@@ -161,6 +165,7 @@ type TextField =
   | 'sourceType'
   | 'destinationType'
   | 'seconds'
+  | 'mask'
   | 'probability'
   | 'to'
   | 'rejectWith';

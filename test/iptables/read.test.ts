@@ -1,8 +1,8 @@
 // Rules read back: what was written comes back as far as rules tell it, however a kernel prints them.
 import fc from 'fast-check';
-import { iptablesProgram, parseIptables, type IptablesMap } from '../../lib/iptables';
+import { fromServers, iptablesProgram, parseIptables, type IptablesMap } from '../../lib/iptables';
 import type { Endpoint, ServiceMap } from '../../lib/kube';
-import type { Family } from '../../lib/model';
+import type { Destination, Family, VirtualServer } from '../../lib/model';
 import { balanced, endpoint, LOCAL, mapOf, node, REMOTE, service, slice } from '../kube/objects';
 import { carried } from './carried';
 import { anyMap, view } from './clusters';
@@ -265,14 +265,37 @@ test('an endpoint that only those who know it are led to has weight 0', () => {
   ]);
 });
 
-test('a virtual server that was written as a port is called by its id', () => {
-  const [port] = shop.ports;
-  if (port === undefined) throw new Error('no port');
-  for (const name of ['tcp://10.0.0.1:80', 'tcp://[2001:db8::1]:80']) {
-    const { ports } = parseIptables(written({ ...shop, ports: [{ ...port, name }] }, {}));
-    expect(ports).toMatchObject([{ name, namespace: '', service: name }]);
-  }
+test('virtual servers come back as they were written: shares, persistence, and those that take nothing', () => {
+  const at = (address: string, weight: number): Destination => ({ address, port: 8080, weight });
+  const servers: VirtualServer[] = [
+    {
+      ...{ protocol: 'tcp', address: '10.0.0.1', port: 80, scheduler: 'wrr' },
+      persistence: { timeout: 300, prefix: 24 },
+      destinations: [at('192.0.2.1', 3), at('192.0.2.2', 1)],
+    },
+    {
+      ...{ protocol: 'udp', address: '2001:db8::1', port: 53, scheduler: 'rr' },
+      persistence: { timeout: 60, prefix: 64 },
+      destinations: [at('2001:db8::2', 1), at('2001:db8::3', 0)],
+    },
+    { protocol: 'tcp', address: '10.0.0.2', port: 80, scheduler: 'rr', destinations: [] },
+  ];
+  const map = fromServers(servers);
+  expect(map.problems).toEqual([]);
+  const { ports, problems } = parseIptables(written(map, {}));
+  expect(problems).toEqual([]);
+  const weigh = (each: Endpoint): Endpoint => (each.weight === 1 ? omitWeight(each) : each);
+  expect(ports).toEqual(
+    map.ports.map(({ endpoints, ...port }) => ({
+      ...port,
+      endpoints: { ...endpoints, cluster: endpoints.cluster?.map(weigh) },
+    })),
+  );
 });
+
+function omitWeight({ address, port, local }: Endpoint): Endpoint {
+  return { address, port, local };
+}
 
 test('options that make no sense', () => {
   expect(() => parseIptables(7 as never)).toThrow('text: 7 is not text');
