@@ -38,9 +38,9 @@
         '-Wall',
         '-Wextra',
         '-fvisibility=hidden',
-        '<!@(pkg-config --cflags libnl-genl-3.0)',
+        '<!@(pkg-config --cflags libnl-3.0)',
       ],
-      'libraries': ['<!@(pkg-config --libs libnl-genl-3.0)'],
+      'libraries': ['<!@(pkg-config --libs libnl-3.0)'],
     },
   ],
 }

@@ -96,14 +96,15 @@ function findBinding(): NativeBinding {
   }
 }
 
+const LIBNL = 'libnl-3.so.200';
+
 /** What the loader's complaint means, and the one command that mends it. */
 export function whyNotLoaded(message: string): string {
-  const missing = /(libnl-(?:genl-)?3\.so\.200)/.exec(message);
-  if (missing !== null) {
-    return `${missing[1] ?? 'libnl'} is not installed: on Debian and Ubuntu: apt-get install libnl-genl-3-200; on Fedora and RHEL: dnf install libnl3; on Alpine: apk add libnl3`;
+  if (message.includes(LIBNL)) {
+    return `${LIBNL} is not installed: on Debian and Ubuntu: apt-get install libnl-3-200; on Fedora and RHEL: dnf install libnl3; on Alpine: apk add libnl3`;
   }
   const build =
-    'npm explore ipvs -- node-gyp rebuild (wants g++, make, python3, pkg-config, libnl-3-dev and libnl-genl-3-dev)';
+    'npm explore ipvs -- node-gyp rebuild (wants g++, make, python3, pkg-config, libnl-3-dev)';
   if (message.includes('No native build was found')) {
     const where = [
       process.arch,

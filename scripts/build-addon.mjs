@@ -19,6 +19,6 @@ if (built.status === 0) {
   console.error(
     `The addon was not built: node-gyp ended with ${built.error?.message ?? built.signal ?? built.status}.`,
   );
-  console.error('It needs g++ 12, make, python3, pkg-config, libnl-3-dev and libnl-genl-3-dev.');
+  console.error('It needs g++ 12, make, python3, pkg-config, libnl-3-dev.');
   process.exitCode = 1;
 }

@@ -18,7 +18,6 @@ packages=(
   'perl /usr/bin/perl'
   'pkg-config /usr/bin/pkg-config'
   'libnl-3-dev /usr/include/libnl3/netlink/netlink.h'
-  'libnl-genl-3-dev /usr/include/libnl3/netlink/genl/genl.h'
   'cmake /usr/bin/cmake'
   'ninja-build /usr/bin/ninja'
   'libgtest-dev /usr/include/gtest/gtest.h'

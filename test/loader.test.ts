@@ -8,13 +8,13 @@ import ts from 'typescript';
 import { whyNotLoaded } from '../lib/native';
 
 const root = path.join(__dirname, '..');
-const MENDS = /(apt-get install libnl-genl-3-200|npm (?:explore|rebuild) ipvs)/;
+const MENDS = /(apt-get install libnl-3-200|npm (?:explore|rebuild) ipvs)/;
 
 describe('the words for a complaint of the loader', () => {
   test.each([
     [
-      'libnl-genl-3.so.200: cannot open shared object file: No such file or directory',
-      'libnl-genl-3.so.200 is not installed',
+      'libnl-3.so.200: cannot open shared object file: No such file or directory',
+      'libnl-3.so.200 is not installed',
     ],
     [
       'libnl-3.so.200: cannot open shared object file: No such file or directory',
@@ -141,11 +141,11 @@ describe('an addon that does not load', () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(socket, resolve));
     try {
-      const script = `for file in $(ldd build/Release/ipvs.node | awk '/libnl-genl/ { print $3 }'); do mount --bind ${socket} "$file"; done; exec "$@"`;
+      const script = `for file in $(ldd build/Release/ipvs.node | awk '/libnl-3/ { print $3 }'); do mount --bind ${socket} "$file"; done; exec "$@"`;
       const { code, message } = load('', [...hide, 'sh', '-c', script, 'sh']);
       expect(code).toBe('ERR_IPVS_UNAVAILABLE');
       expect(message).toBe(
-        'open: libnl-genl-3.so.200 is not installed: on Debian and Ubuntu: apt-get install libnl-genl-3-200; ' +
+        'open: libnl-3.so.200 is not installed: on Debian and Ubuntu: apt-get install libnl-3-200; ' +
           'on Fedora and RHEL: dnf install libnl3; on Alpine: apk add libnl3',
       );
     } finally {

@@ -4,12 +4,11 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { open, plan } from 'ipvs';
 import { ipvsProgram, serviceMap, type NodeProgram, type ServiceMap } from 'ipvs/kube';
-import { iptablesProgram } from 'ipvs/iptables';
+import { iptablesProgram, type IptablesProgram } from 'ipvs/iptables';
 import { openNode } from 'ipvs/node';
 import { median, timed } from '../measure';
 import { SCRATCH } from '../places';
 import type { Programming } from './results';
-import { changedChains, withJumps } from './rules';
 import { cluster, names, NODE, POD_CIDRS } from './world';
 
 /** Programs both directors, then changes one endpoint of the service in the middle. */
@@ -55,9 +54,9 @@ async function programIpvs(map: ServiceMap, changed: ServiceMap): Promise<Progra
 async function programIptables(map: ServiceMap, changed: ServiceMap): Promise<Programming> {
   const options = { clusterCIDRs: POD_CIDRS, families: ['ipv4'] } as const;
   const before = iptablesProgram(map, NODE, options);
-  const after = iptablesProgram(changed, NODE, options).rules.ipv4 ?? '';
-  const there = changedChains(before.rules.ipv4 ?? '', after);
-  const back = changedChains(after, before.rules.ipv4 ?? '');
+  const after = before.update(changed);
+  const there = after.rules.ipv4 ?? '';
+  const back = after.program.update(map).rules.ipv4 ?? '';
   const all = await timed(() => {
     iptables('restore', withJumps(before), '--noflush');
   });
@@ -74,6 +73,22 @@ async function programIptables(map: ServiceMap, changed: ServiceMap): Promise<Pr
     iptables('restore', there, '--noflush');
   });
   return { path: 'iptables', all, one, found };
+}
+
+/** The whole program, and the jumps from the kernel's own chains. */
+function withJumps(program: IptablesProgram): string {
+  let text = program.rules.ipv4 ?? '';
+  for (const table of ['filter', 'nat']) {
+    const lines = (program.jumps.ipv4 ?? [])
+      .filter((jump) => jump.table === table)
+      .map(({ from, to, match, comment }) => {
+        const said = comment === '' ? '' : ` -m comment --comment "${comment}"`;
+        return `-I ${from} 1 ${match}${said} -j ${to}\n`;
+      });
+    const ends = text.indexOf('COMMIT\n', text.indexOf(`*${table}\n`));
+    text = text.slice(0, ends) + lines.join('') + text.slice(ends);
+  }
+  return text;
 }
 
 /** Once to warm up, then the median of five, all changes undone. */

@@ -1,6 +1,8 @@
 #include "outbox.h"
 
-#include <netlink/genl/genl.h>
+#include <linux/genetlink.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
 
 #include <cstring>
 #include <new>

@@ -150,14 +150,14 @@ describe('the addon', () => {
   it('fails with what the loader says', async () => {
     const open = failing(
       'ERR_IPVS_UNAVAILABLE',
-      'open: libnl-3.so.200 is not installed: on Debian and Ubuntu: apt-get install libnl-genl-3-200',
+      'open: libnl-3.so.200 is not installed: on Debian and Ubuntu: apt-get install libnl-3-200',
     );
     expect(find(await diagnose(machine(), open), 'addon')).toEqual({
       id: 'addon',
       status: 'fail',
       what: 'libnl-3.so.200 is not installed',
       why: 'without its native part this library cannot speak to the kernel',
-      fix: 'on Debian and Ubuntu: apt-get install libnl-genl-3-200',
+      fix: 'on Debian and Ubuntu: apt-get install libnl-3-200',
     });
   });
 });
