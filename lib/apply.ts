@@ -4,10 +4,11 @@ import { ChangeWriter, type LooseChange } from './changes';
 import { InvalidInput, IpvsError, show, type IpvsErrorDetails } from './errors';
 import { explain, explainFailure, ipvsError, type Request } from './explain';
 import { destinationId, serviceId, toDestinationKey, toServiceKey } from './id';
-import { Turn, type Operation } from './operation';
+import type { Operation } from './operation';
 import type { Change, ServiceSettings } from './model';
 import { Op } from './native';
 import { LAYOUT, NOT_TRIED, Records, rowCount } from './records';
+import { Turn } from './turns';
 
 /** What became of one change. @public */
 export type Outcome =

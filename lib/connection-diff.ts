@@ -2,7 +2,7 @@
 // an index of four bytes, at most half full, and a mark; nothing becomes an object.
 import type { ConnectionTable } from './connection-table';
 import { mix } from './groups';
-import { Turn } from './operation';
+import { Turn } from './turns';
 
 /** A row of one of the two snapshots: of the older one where it is closed. */
 export interface RowChange {

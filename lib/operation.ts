@@ -52,36 +52,3 @@ export function runSync<T>(handle: NativeHandle, operation: Operation<T>): T {
   }
   return step.value;
 }
-
-/** Longest stretch of work on the JavaScript thread before others get a turn, in milliseconds. */
-const TURN = 4;
-/** Units of work between two looks at the clock, at first and at most; a look is a system call on some machines. */
-const LOOK = 64;
-const RARE_LOOK = 1024;
-
-/** Tells a loop when its turn is over. */
-export class Turn {
-  #look = LOOK;
-  #left = LOOK;
-  #start = performance.now();
-  #looked = this.#start;
-
-  /** Whether to yield a pause now; counts one unit of work. */
-  over(): boolean {
-    if (--this.#left > 0) return false;
-    const now = performance.now();
-    const lap = now - this.#looked;
-    // As rarely as the units are quick: no lap should take a good part of a turn.
-    if (lap < TURN / 16) this.#look = Math.min(this.#look * 2, RARE_LOOK);
-    else if (lap > TURN / 4) this.#look = Math.max(this.#look >> 2, 1);
-    this.#left = this.#look;
-    this.#looked = now;
-    return now - this.#start > TURN;
-  }
-
-  /** Call after the pause. */
-  next(): void {
-    this.#left = this.#look;
-    this.#start = this.#looked = performance.now();
-  }
-}

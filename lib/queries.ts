@@ -1,6 +1,6 @@
 // The operations that read, and the small ones that write, each in terms of records.
 import { constants } from 'node:os';
-import { NO_REQUEST, Turn, type Operation } from './operation';
+import { NO_REQUEST, type Operation } from './operation';
 import type {
   DestinationStatus,
   Info,
@@ -30,6 +30,7 @@ import {
   writeTimeouts,
 } from './records';
 import { toDaemonRole, toFullDaemon, toFullTimeouts } from './settings';
+import { Turn } from './turns';
 
 const ESRCH = 3;
 

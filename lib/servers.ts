@@ -2,7 +2,7 @@
 // of that time are handed out again: what the kernel sent is compared word by word, and only what differs is decoded.
 import type { Destination, VirtualServer } from './model';
 import { Op } from './native';
-import { NO_REQUEST, Turn, type Operation } from './operation';
+import { NO_REQUEST, type Operation } from './operation';
 import {
   keyRequests,
   LAYOUT,
@@ -13,6 +13,7 @@ import {
   rowCount,
 } from './records';
 import { IpvsError } from './errors';
+import { Turn } from './turns';
 
 /** Services whose destinations are read in one call. */
 const SERVICES_A_CALL = 256;

@@ -2,6 +2,7 @@
 import { InvalidInput, show } from '../errors';
 import { compareText } from '../kube/read';
 import type { ServicePort } from '../kube/types';
+import { atOnce, type Work } from '../turns';
 import { checkPort, portsOf } from './check';
 import { tops, type Top } from './fixed';
 import type { Settings } from './options';
@@ -67,6 +68,11 @@ export class FamilyRules {
    * @param present - chains of nat that are there: those of ports that are no more are removed
    */
   text(present: Iterable<string> = []): string {
+    return atOnce(this.writing(present));
+  }
+
+  /** The same as work to be done in turns. */
+  *writing(present: Iterable<string> = []): Work<string> {
     const heads: Head[] = [];
     const names: string[] = [];
     const bodies: string[] = [];
@@ -76,12 +82,16 @@ export class FamilyRules {
       for (const { name } of chains) names.push(name);
       // One text a port at once: the many pieces of a large cluster would be in the way of the garbage collector.
       bodies.push(chains.map(({ rules }) => rules).join(''));
+      yield;
     }
     this.#heads = heads;
     this.#names = names;
     const stale = this.stale(present);
     const body = bodies.join('');
-    return this.#table('filter', [], '') + this.#table('nat', [...names, ...stale], body, stale);
+    yield;
+    const filter = this.#table('filter', [], '');
+    yield;
+    return filter + this.#table('nat', [...names, ...stale], body, stale);
   }
 
   /** Which of those chains were written for a port that is no more. */

@@ -3,6 +3,7 @@ import { InvalidInput, show } from '../errors';
 import { toRecord } from '../kube/read';
 import type { NodeView, ServiceMap, ServicePort } from '../kube/types';
 import type { Family } from '../model';
+import { atOnce, type Work } from '../turns';
 import { familyRules, type FamilyRules } from './family';
 import { jumpsOf } from './fixed';
 import { routesLocalnet, toSettings } from './options';
@@ -29,6 +30,11 @@ export function iptablesProgram(
   const ports = toPorts(map);
   const families = settings.map((each) => familyRules(ports, each));
   return new Program(map.problems, families, { node, options });
+}
+
+/** `rules` of a program as work to be done in turns; what it has once been asked for is there at once. */
+export function* rulesOf(program: IptablesProgram): Work<ByFamily<string>> {
+  return program instanceof Program ? yield* program.writing() : program.rules;
 }
 
 function toPorts(map: ServiceMap): readonly ServicePort[] {
@@ -67,9 +73,14 @@ class Program implements IptablesProgram {
   }
 
   get rules(): ByFamily<string> {
-    return (this.#rules ??= Object.fromEntries(
-      this.#families.map((each) => [each.settings.family, each.text()]),
-    ));
+    return atOnce(this.writing());
+  }
+
+  *writing(): Work<ByFamily<string>> {
+    if (this.#rules !== undefined) return this.#rules;
+    const texts: [Family, string][] = [];
+    for (const each of this.#families) texts.push([each.settings.family, yield* each.writing()]);
+    return (this.#rules = Object.fromEntries(texts));
   }
 
   rulesOver(family: Family, chains: Iterable<string>): string {

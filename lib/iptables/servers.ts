@@ -43,25 +43,11 @@ export function fromServers(
   const ports = new Map<string, ServicePort | undefined>();
   const problems: string[] = [];
   for (const server of toIterable(servers)) {
-    const foreign = foreignOf(server);
-    if (foreign !== undefined) {
-      problems.push(`${foreign}: left out: there are rules for tcp, udp and sctp alone`);
-      continue;
-    }
-    const { full, destinations } = check(server);
-    const id = serviceId(full.key);
-    if (ports.has(id)) throw refusal(id, 'wanted twice: leave one out');
-    const { impossible, inexact } = shortcomings(full, destinations);
-    const refused = impossible.length > 0 || (inexact.length > 0 && !approximate);
-    if (refused) {
-      const reasons = few([...impossible, ...inexact.map(({ what }) => what)]);
-      const allow = impossible.length > 0 ? '' : ": change that, or allow 'approximate'";
-      problems.push(`${id}: left out: ${reasons}${allow}`);
-    } else if (inexact.length > 0) {
-      const reasons = few(inexact.map(({ what, instead }) => `${what}: ${instead}`));
-      problems.push(`${id}: approximated: ${reasons}`);
-    }
-    ports.set(id, refused ? undefined : toPort(id, full, destinations));
+    const { id, port, problem, foreign } = fromServer(server, approximate);
+    if (problem !== undefined) problems.push(problem);
+    if (foreign) continue;
+    if (ports.has(id)) throw twice(id);
+    ports.set(id, port);
   }
   const found = [...ports.values()].filter((port) => port !== undefined);
   return {
@@ -69,6 +55,47 @@ export function fromServers(
     healthChecks: [],
     problems: problems.sort(compareText),
   };
+}
+
+/** What becomes of one server. */
+export interface FromServer {
+  readonly id: string;
+  /** Undefined: it is left out. */
+  readonly port: ServicePort | undefined;
+  /** A line: left out or approximated, and why. */
+  readonly problem: string | undefined;
+  /** Of a protocol that is none of ours. */
+  readonly foreign: boolean;
+}
+
+/** Throws InvalidInput for a server that IPVS would not take. */
+export function fromServer(server: unknown, approximate: boolean): FromServer {
+  const other = foreignOf(server);
+  if (other !== undefined) {
+    const problem = `${other}: left out: there are rules for tcp, udp and sctp alone`;
+    return { id: other, port: undefined, problem, foreign: true };
+  }
+  const { full, destinations } = check(server);
+  const id = serviceId(full.key);
+  const { impossible, inexact } = shortcomings(full, destinations);
+  if (impossible.length > 0 || (inexact.length > 0 && !approximate)) {
+    const reasons = few([...impossible, ...inexact.map(({ what }) => what)]);
+    const allow = impossible.length > 0 ? '' : ": change that, or allow 'approximate'";
+    const problem = `${id}: left out: ${reasons}${allow}`;
+    return { id, port: undefined, problem, foreign: false };
+  }
+  const reasons = few(inexact.map(({ what, instead }) => `${what}: ${instead}`));
+  return {
+    id,
+    port: toPort(id, full, destinations),
+    problem: inexact.length === 0 ? undefined : `${id}: approximated: ${reasons}`,
+    foreign: false,
+  };
+}
+
+/** What is said of a server that is in a list two times. */
+export function twice(id: string): IpvsError {
+  return refusal(id, 'wanted twice: leave one out');
 }
 
 /** Reasons in one line that can still be read. */

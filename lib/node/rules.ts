@@ -2,6 +2,7 @@
 // `iptables-restore --noflush` must be told so that they become so.
 import { createHash } from 'node:crypto';
 import type { Jump } from '../kube/types';
+import { atOnce, PIECE, type Work } from '../turns';
 
 /** What `iptables-save` prints of one table, without counters. */
 export interface SavedTable {
@@ -13,9 +14,20 @@ export type Saved = ReadonlyMap<string, SavedTable>;
 
 /** Reads what `iptables-save` prints. */
 export function parseSaved(text: string): Saved {
+  return atOnce(parsing(text));
+}
+
+/** The same as work to be done in turns: a large cluster has some hundred thousand lines. */
+export function* parsing(text: string): Work<Saved> {
   const tables = new Map<string, { chains: string[]; rules: string[] }>();
   let table: { chains: string[]; rules: string[] } | undefined;
-  for (const line of text.split('\n')) {
+  let lines = 0;
+  for (let start = 0; start < text.length;) {
+    const newline = text.indexOf('\n', start);
+    const end = newline < 0 ? text.length : newline;
+    const line = text.slice(start, end);
+    start = end + 1;
+    if (++lines % PIECE === 0) yield;
     if (line.startsWith('*')) {
       table = { chains: [], rules: [] };
       tables.set(line.slice(1).trim(), table);

@@ -2,7 +2,8 @@
 // written with the wrong one come before or after those of everybody else.
 import { IpvsError } from '../errors';
 import type { Family } from '../model';
-import { parseSaved, type Saved } from './rules';
+import { inTurns } from '../turns';
+import { parsing, type Saved } from './rules';
 import type { Tools } from './tools';
 
 export type Variant = 'nft' | 'legacy';
@@ -68,7 +69,7 @@ function choose(
 }
 
 async function save(tools: Tools, family: Family, variant: Variant): Promise<Saved> {
-  return parseSaved(await tools.run(programsOf(family, variant).save, []));
+  return inTurns(parsing(await tools.run(programsOf(family, variant).save, [])));
 }
 
 function countRules(saved: Saved): number {

@@ -6,6 +6,7 @@ import { explainFailure, ipvsError } from '../explain';
 import { familyOf, serviceId } from '../id';
 import type { Change, Family, VirtualServer } from '../model';
 import type { Tools } from '../node/tools';
+import { eachOf, eachQuick, inTurns, type Work as Turns } from '../turns';
 import { withConnections } from './conntrack';
 import {
   Host,
@@ -16,9 +17,10 @@ import {
   type FoundRules,
   type IptablesReport,
 } from './host';
+import type { FoundFamily } from './family';
 import { toBackendSettings, type BackendSettings, type IptablesBackendOptions } from './options';
-import { damageOf, OWNER, ServerRules } from './servers';
-import { recordedServers } from './state';
+import { damageOf, OWNER, ServerRules, type ReadServers } from './servers';
+import { recordedServers, type Records } from './state';
 import { changeList, checkedChanges, Outcomes, requestOf, ServerTable } from './table';
 
 export type { IptablesBackendOptions, RulesOptions } from './options';
@@ -28,6 +30,7 @@ interface Reading {
   readonly changes: readonly FamilyChange[];
   readonly unread: ReadonlyMap<Family, IpvsError>;
   readonly servers: readonly VirtualServer[];
+  readonly records: readonly Records[];
   readonly isDamaged: (id: string) => boolean;
   readonly problems: readonly string[];
 }
@@ -53,6 +56,9 @@ interface Work {
 export class IptablesBackend implements Backend {
   readonly #settings: BackendSettings;
   readonly #host: Host;
+  /** As it is to be for those who ask; and for what is there, which somebody allowed, whatever this backend would allow. */
+  readonly #asked: ServerRules;
+  readonly #kept: ServerRules;
   #problems: readonly string[] = [];
   #known: { readonly rules: FoundRules; readonly reading: Reading } | undefined;
   #turn: Promise<unknown> = Promise.resolve();
@@ -62,7 +68,8 @@ export class IptablesBackend implements Backend {
     try {
       this.#settings = toBackendSettings(options);
       // What the program does not take is found here, not in the middle of the work.
-      new ServerRules([], this.#settings);
+      this.#asked = new ServerRules(this.#settings);
+      this.#kept = new ServerRules({ ...this.#settings, unsupported: 'approximate' });
     } catch (error) {
       throw explainFailure(error, { operation: 'IptablesBackend' });
     }
@@ -86,7 +93,12 @@ export class IptablesBackend implements Backend {
       const tools = this.#host.tools();
       const { servers, isDamaged, problems } = await this.#read(tools);
       this.#problems = problems;
-      const whole = servers.filter((server) => !isDamaged(serviceId(server)));
+      const whole: VirtualServer[] = [];
+      await inTurns(
+        eachQuick(servers, (server) => {
+          if (!isDamaged(serviceId(server))) whole.push(server);
+        }),
+      );
       return withConnections(whole, tools);
     });
   }
@@ -103,11 +115,11 @@ export class IptablesBackend implements Backend {
   /** What `apply` would do to rules. Changes nothing. */
   preview(changes: Iterable<Change>): Promise<IptablesReport> {
     return this.#inTurn(async () => {
-      const checked = checkedChanges(changeList(changes));
+      const checked = await inTurns(checkedChanges(changeList(changes)));
       const reading = await this.#read(this.#host.tools());
-      const work = this.#work(checked, 'continue', reading);
+      const work = await inTurns(this.#work(checked, 'continue', reading));
       this.#problems = work.problems;
-      return reportOf(work.changes, work.problems);
+      return inTurns(reportOf(work.changes, work.problems));
     });
   }
 
@@ -121,7 +133,7 @@ export class IptablesBackend implements Backend {
       const changes = await this.#host.removals(tools);
       for (const change of changes) await this.#host.write(tools, change);
       this.#problems = [];
-      return reportOf(changes, []);
+      return inTurns(reportOf(changes, []));
     });
   }
 
@@ -132,38 +144,62 @@ export class IptablesBackend implements Backend {
     return turn;
   }
 
-  async #read(tools: Tools): Promise<Reading> {
-    const { prefix } = this.#settings;
+  async #read(tools: Tools, signal?: AbortSignal): Promise<Reading> {
     const rules = await this.#host.read(tools);
-    const { found, unread, warnings } = rules;
+    const known = this.#known;
     // Most of the time nothing has changed, and a pass that changes something reads twice.
-    if (this.#known !== undefined && isSame(this.#known.rules, rules)) return this.#known.reading;
-    mustBeOwner(found, prefix, OWNER);
-    const recorded = found.map(({ family, tables }) =>
-      recordedServers(prefix, tables.get('nat') ?? new Map()).filter(
-        (server) => familyOf(server) === family,
-      ),
-    );
+    if (known !== undefined && (await inTurns(isSame(known.rules, rules), signal))) {
+      return known.reading;
+    }
+    mustBeOwner(rules.found, this.#settings.prefix, OWNER);
+    const reading = await inTurns(this.#reading(rules, known?.reading.records ?? []), signal);
+    this.#known = { rules, reading };
+    return reading;
+  }
+
+  *#reading({ found, unread, warnings }: FoundRules, before: readonly Records[]): Turns<Reading> {
+    const { prefix } = this.#settings;
+    const known: Records = new Map(before.flatMap((each) => [...each]));
+    const records: Records[] = [];
+    const recorded: (readonly VirtualServer[])[] = [];
+    for (const { family, tables } of found) {
+      const own = yield* recordedServers(prefix, tables.get('nat') ?? new Map(), known);
+      records.push(own);
+      recorded.push(
+        [...own.values()].flatMap(({ server }) => (familyOf(server) === family ? [server] : [])),
+      );
+    }
     const servers = recorded.flat();
-    const made = this.#rulesOf(servers);
-    const changes = found.map((one) => this.#host.change(one, made.wanted(one.family)));
-    const damages = changes.map((change, i) => damageOf(change, recorded[i] ?? [], prefix));
-    const families = found.map(({ family }) => family);
-    const damaged = new Set<string>(
-      servers.flatMap((server) => {
+    const made = yield* this.#kept.read(servers);
+    const changes = yield* this.#changes(found, made);
+    const lines: string[][] = [];
+    const damaged = new Set<string>();
+    for (const [i, change] of changes.entries()) {
+      const own = recorded[i] ?? [];
+      const damage = yield* damageOf(change, own, prefix);
+      lines.push([...damage.lines]);
+      yield* eachQuick(own, (server) => {
         const id = serviceId(server);
-        return damages[families.indexOf(familyOf(server))]?.isDamaged(id) === true ? [id] : [];
-      }),
-    );
-    const reading: Reading = {
+        if (damage.isDamaged(id)) damaged.add(id);
+      });
+    }
+    return {
       changes,
       unread,
       servers,
+      records,
       isDamaged: (id) => damaged.has(id),
-      problems: [...warnings, ...damages.flatMap(({ lines }) => lines), ...made.problems],
+      problems: [...warnings, ...lines.flat(), ...made.problems],
     };
-    this.#known = { rules, reading };
-    return reading;
+  }
+
+  /** What makes of what was found what the servers need. */
+  *#changes(found: readonly FoundFamily[], made: ReadServers): Turns<FamilyChange[]> {
+    const changes: FamilyChange[] = [];
+    for (const one of found) {
+      changes.push(yield* this.#host.change(one, yield* this.#kept.wanted(made, one.family)));
+    }
+    return changes;
   }
 
   async #apply(
@@ -177,11 +213,14 @@ export class IptablesBackend implements Backend {
       );
     }
     const list = changeList(given);
-    const checked = checkedChanges(list);
+    const checked = await inTurns(checkedChanges(list));
     if (isAborted(signal)) throw aborted(signal, new Outcomes(checked), list);
     const tools = this.#host.tools(signal);
-    const reading = await this.#read(tools);
-    const { outcomes, changes, problems } = this.#work(checked, onError, reading);
+    const { outcomes, changes, problems } = await this.#read(tools, signal)
+      .then((reading) => inTurns(this.#work(checked, onError, reading), signal))
+      .catch((error: unknown) => {
+        throw isAborted(signal) ? aborted(signal, new Outcomes(checked), list) : error;
+      });
     this.#problems = problems;
     for (const [i, change] of changes.entries()) {
       try {
@@ -191,26 +230,25 @@ export class IptablesBackend implements Backend {
           const undone = changes.slice(i).map(({ found }) => found.family);
           throw aborted(signal, outcomes, list, undone);
         }
-        failFamily(outcomes, change.found.family, error);
+        await inTurns(failFamily(outcomes, change.found.family, error));
       }
     }
     progress?.({ done: list.length, total: list.length });
     return outcomes.list(list);
   }
 
-  // What is there was allowed by whoever asked for it, whatever this backend would allow.
-  #rulesOf(servers: readonly VirtualServer[]): ServerRules {
-    return new ServerRules(servers, { ...this.#settings, unsupported: 'approximate' });
-  }
-
   /** Why servers that are changed cannot be served, by their id. */
-  #refused(
+  *#refused(
     servers: readonly VirtualServer[],
     changes: readonly Change[],
-  ): ReadonlyMap<string, string> {
-    const changed = new Set<string>(changes.map(({ service }) => serviceId(service)));
-    const those = servers.filter((server) => changed.has(serviceId(server)));
-    return new ServerRules(those, this.#settings).leftOut;
+  ): Turns<ReadonlyMap<string, string>> {
+    const changed = new Set<string>();
+    yield* eachQuick(changes, ({ service }) => changed.add(serviceId(service)));
+    const those: VirtualServer[] = [];
+    yield* eachQuick(servers, (server) => {
+      if (changed.has(serviceId(server))) those.push(server);
+    });
+    return (yield* this.#asked.read(those)).leftOut;
   }
 
   #unusable(change: Change, unread: ReadonlyMap<Family, IpvsError>): IpvsError | undefined {
@@ -223,42 +261,51 @@ export class IptablesBackend implements Backend {
   }
 
   /** What the changes make of what was read. */
-  #work(checked: readonly Change[], onError: 'continue' | 'stop', reading: Reading): Work {
-    const { servers, isDamaged, unread, changes: found } = reading;
+  *#work(checked: readonly Change[], onError: 'continue' | 'stop', reading: Reading): Turns<Work> {
     const outcomes = new Outcomes(checked);
     // A server that rules cannot do is found when all of its changes are done: then it goes back to what it was.
     for (let isWhole = false; ; isWhole = true) {
-      const table = new ServerTable(servers, isDamaged);
-      for (const [i, change] of outcomes.tried.entries()) {
-        if (outcomes.hasFailed(i)) continue;
-        const error = this.#unusable(change, unread) ?? table.do(change);
-        if (error === undefined) continue;
-        outcomes.fail(i, error);
-        if (onError === 'continue') continue;
-        outcomes.stopAfter(i);
-        break;
-      }
-      const next = table.servers();
-      const refused = isWhole ? undefined : this.#refused(next, outcomes.tried);
+      const next = yield* this.#done(outcomes, onError, reading);
+      const refused = isWhole ? undefined : yield* this.#refused(next, outcomes.tried);
       if (refused !== undefined && refused.size > 0) {
-        refuse(outcomes, refused, onError);
+        yield* refuse(outcomes, refused, onError);
         continue;
       }
-      const rules = this.#rulesOf(next);
-      const changes = found.map(({ found: one }) =>
-        this.#host.change(one, rules.wanted(one.family)),
-      );
-      return { outcomes, changes, problems: problemsOf(reading, rules, outcomes) };
+      const made = yield* this.#kept.read(next);
+      const found = reading.changes.map((change) => change.found);
+      const changes = yield* this.#changes(found, made);
+      return { outcomes, changes, problems: problemsOf(reading, made, outcomes) };
     }
+  }
+
+  /** The servers that those changes leave that have not failed; says which fail. */
+  *#done(
+    outcomes: Outcomes,
+    onError: 'continue' | 'stop',
+    { servers, isDamaged, unread }: Reading,
+  ): Turns<VirtualServer[]> {
+    const table = yield* ServerTable.of(servers, isDamaged);
+    for (const [i, change] of outcomes.tried.entries()) {
+      yield;
+      if (outcomes.hasFailed(i)) continue;
+      const error = this.#unusable(change, unread) ?? table.do(change);
+      if (error === undefined) continue;
+      outcomes.fail(i, error);
+      if (onError === 'continue') continue;
+      outcomes.stopAfter(i);
+      break;
+    }
+    return yield* table.servers();
   }
 }
 
-function refuse(
+function* refuse(
   outcomes: Outcomes,
   leftOut: ReadonlyMap<string, string>,
   onError: 'continue' | 'stop',
-): void {
+): Turns<void> {
   for (const [i, change] of outcomes.tried.entries()) {
+    yield;
     const reason = leftOut.get(serviceId(change.service));
     if (reason === undefined || outcomes.hasFailed(i)) continue;
     outcomes.fail(i, ipvsError('EOPNOTSUPP', `iptables cannot: ${reason}`, requestOf(change)));
@@ -268,19 +315,18 @@ function refuse(
   }
 }
 
-function problemsOf(reading: Reading, rules: ServerRules, outcomes: Outcomes): string[] {
+function problemsOf(reading: Reading, made: ReadServers, outcomes: Outcomes): string[] {
   const refused = outcomes
     .list(outcomes.changes)
     .flatMap(({ error }) => (error?.code === 'EOPNOTSUPP' ? [error.message] : []));
   const before = reading.problems.filter((line) => !/: (?:left out|approximated): /.test(line));
-  return [...new Set([...before, ...rules.problems, ...refused])];
+  return [...new Set([...before, ...made.problems, ...refused])];
 }
 
-function failFamily(outcomes: Outcomes, family: Family, cause: unknown): void {
-  for (const [i, change] of outcomes.tried.entries()) {
-    if (familyOf(change.service) !== family) continue;
-    outcomes.fail(i, failure(change, cause));
-  }
+function* failFamily(outcomes: Outcomes, family: Family, cause: unknown): Turns<void> {
+  yield* eachOf(outcomes.tried, (change, i) => {
+    if (familyOf(change.service) === family) outcomes.fail(i, failure(change, cause));
+  });
 }
 
 function failure(change: Change, cause: unknown): IpvsError {

@@ -3,6 +3,7 @@ import { parseAddress } from '../address';
 import { destinationId, serviceId } from '../id';
 import type { VirtualServer } from '../model';
 import type { Tools } from '../node/tools';
+import { eachOf, inTurns, type Work } from '../turns';
 
 const FILE = '/proc/net/nf_conntrack';
 const ENTRY =
@@ -24,22 +25,31 @@ export async function withConnections(
   } catch {
     return [...servers];
   }
-  const counts = countConnections(text);
-  return servers.map((server) =>
-    server.destinations.some(isQuiet)
-      ? {
-          ...server,
-          destinations: server.destinations.map((destination) => {
-            if (!isQuiet(destination)) return destination;
-            // Port 0 is the port of the service.
-            const own = destination.port === 0 && 'port' in server ? server.port : destination.port;
-            const key = `${serviceId(server)} ${destinationId({ ...destination, port: own })}`;
-            const { active = 0, inactive = 0 } = counts.get(key) ?? {};
-            return { ...destination, activeConnections: active, inactiveConnections: inactive };
-          }),
-        }
-      : server,
-  );
+  return inTurns(counted(servers, text, isQuiet));
+}
+
+function* counted(
+  servers: readonly VirtualServer[],
+  text: string,
+  isQuiet: (destination: { readonly weight?: number }) => boolean,
+): Work<VirtualServer[]> {
+  const counts = yield* counting(text);
+  const withCount = (server: VirtualServer): VirtualServer => ({
+    ...server,
+    destinations: server.destinations.map((destination) => {
+      if (!isQuiet(destination)) return destination;
+      // Port 0 is the port of the service.
+      const own = destination.port === 0 && 'port' in server ? server.port : destination.port;
+      const key = `${serviceId(server)} ${destinationId({ ...destination, port: own })}`;
+      const { active = 0, inactive = 0 } = counts.get(key) ?? {};
+      return { ...destination, activeConnections: active, inactiveConnections: inactive };
+    }),
+  });
+  const result: VirtualServer[] = [];
+  yield* eachOf(servers, (server) => {
+    result.push(server.destinations.some(isQuiet) ? withCount(server) : server);
+  });
+  return result;
 }
 
 interface Count {
@@ -48,9 +58,14 @@ interface Count {
 }
 
 /** By service and destination: those that are open, and those that are over and not yet forgotten. */
-export function countConnections(text: string): Map<string, Count> {
+function* counting(text: string): Work<Map<string, Count>> {
   const counts = new Map<string, Count>();
-  for (const line of text.split('\n')) {
+  let lines = 0;
+  for (let start = 0; start < text.length;) {
+    const newline = text.indexOf('\n', start);
+    const line = text.slice(start, newline < 0 ? text.length : newline);
+    start += line.length + 1;
+    if (++lines % 16 === 0) yield;
     const [, protocol, address, port, from, fromPort] = ENTRY.exec(line) ?? [];
     if (protocol === undefined) continue;
     const service = { protocol: protocol as 'tcp', address: plain(address), port: Number(port) };

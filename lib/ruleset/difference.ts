@@ -1,6 +1,7 @@
 // Our chains as they are to be, less what the kernel has: what iptables-restore must be told, and the same for people.
 import type { IptablesJump } from '../iptables/types';
 import type { Saved } from '../node/rules';
+import { eachOf, eachQuick, type Work } from '../turns';
 import { ends, formOf } from './form';
 
 /** Rules by chain, `-A` lines. */
@@ -49,70 +50,104 @@ export function ownership(prefix: string): (table: string, chain: string) => boo
 }
 
 /** Rules by their chains; the chains of others too. */
-export function grouped(saved: Saved): Tables {
+export function* grouped(saved: Saved): Work<Tables> {
   const tables = new Map<string, Map<string, string[]>>();
   for (const [table, { chains, rules }] of saved) {
     const byChain = new Map<string, string[]>(chains.map((chain) => [chain, []]));
-    for (const rule of rules) byChain.get(rule.slice(3, rule.indexOf(' ', 3)))?.push(rule);
+    yield* eachQuick(rules, (rule) => {
+      byChain.get(rule.slice(3, rule.indexOf(' ', 3)))?.push(rule);
+    });
     tables.set(table, byChain);
   }
   return tables;
 }
 
 /** Whether two readings are the same, chain for chain and rule for rule. */
-export function sameTables(one: Tables, other: Tables): boolean {
+export function* sameTables(one: Tables, other: Tables): Work<boolean> {
   if (one.size !== other.size) return false;
-  return [...one].every(([table, chains]) => {
+  for (const [table, chains] of one) {
     const now = other.get(table);
     if (now?.size !== chains.size) return false;
-    return [...chains].every(([chain, rules]) => {
+    for (const [chain, rules] of chains) {
       const found = now.get(chain);
-      return found?.length === rules.length && rules.every((rule, i) => rule === found[i]);
-    });
-  });
+      if (found === undefined || !(yield* sameLines(rules, found))) return false;
+    }
+  }
+  return true;
 }
+
+/** Whether two lists of rules are the same, word for word. */
+export function* sameLines(one: readonly string[], other: readonly string[]): Work<boolean> {
+  if (one === other) return true;
+  if (one.length !== other.length) return false;
+  for (let i = 0; i < one.length; i++) {
+    if (one[i] !== other[i]) return false;
+    if (i % SOME === 0) yield;
+  }
+  return true;
+}
+/** Rules that are compared in a few microseconds. */
+const SOME = 64;
 
 /** Tells chains that are as wanted. Keeps what it has compared, as the kernel says the same of the same rules. */
 export class Comparison {
-  #known = new Map<string, { readonly wanted: string; readonly found: string }>();
+  #known = new Map<string, { readonly wanted: readonly string[]; readonly found: readonly string[] }>();
 
-  same(table: string, chain: string, wanted: readonly string[], found: readonly string[]): boolean {
+  *same(
+    table: string,
+    chain: string,
+    wanted: readonly string[],
+    found: readonly string[],
+  ): Work<boolean> {
     if (wanted.length !== found.length) return false;
     const key = `${table} ${chain}`;
-    const texts = { wanted: wanted.join('\n'), found: found.join('\n') };
     const known = this.#known.get(key);
-    if (known?.wanted === texts.wanted && known.found === texts.found) return true;
-    const same = wanted.every((rule, i) => {
-      const other = found[i] ?? '';
-      return rule === other || formOf(rule) === formOf(other);
-    });
-    if (same) this.#known.set(key, texts);
+    const isKnown =
+      known !== undefined &&
+      (yield* sameLines(known.wanted, wanted)) &&
+      (yield* sameLines(known.found, found));
+    const same = isKnown || (yield* sameForms(wanted, found));
+    if (same) this.#known.set(key, { wanted, found });
     else this.#known.delete(key);
     return same;
   }
 }
 
+function* sameForms(wanted: readonly string[], found: readonly string[]): Work<boolean> {
+  for (const [i, rule] of wanted.entries()) {
+    const other = found[i] ?? '';
+    if (rule !== other && formOf(rule) !== formOf(other)) return false;
+    if (i % FEW === 0) yield;
+  }
+  return true;
+}
+/** Rules that are read in a fraction of a millisecond. */
+const FEW = 8;
+
 /** What makes the kernel's rules those wanted; tables with nothing to do are left out. */
-export function difference(
+export function* difference(
   wanted: Wanted,
   actual: Tables,
   isOurs: (table: string, chain: string) => boolean,
   comparison: Comparison,
-): TableDifference[] {
+): Work<TableDifference[]> {
   const differences: TableDifference[] = [];
   for (const table of TABLES) {
     const goal = wanted.tables.get(table) ?? new Map<string, readonly string[]>();
     const found = actual.get(table) ?? new Map<string, readonly string[]>();
-    const write = [...goal].flatMap(([chain, rules]) => {
+    const write: TableDifference['write'][number][] = [];
+    for (const [chain, rules] of goal) {
       const before = found.get(chain);
-      const same = before !== undefined && comparison.same(table, chain, rules, before);
-      return same ? [] : [{ chain, rules, before }];
+      const same = before !== undefined && (yield* comparison.same(table, chain, rules, before));
+      if (!same) write.push({ chain, rules, before });
+      yield;
+    }
+    const remove: TableDifference['remove'][number][] = [];
+    yield* eachQuick(found, ([chain, before]) => {
+      if (isOurs(table, chain) && !goal.has(chain)) remove.push({ chain, before });
     });
-    const remove = [...found].flatMap(([chain, before]) =>
-      isOurs(table, chain) && !goal.has(chain) ? [{ chain, before }] : [],
-    );
     const ways = wanted.jumps.filter((jump) => jump.table === table);
-    const { jumps, strays } = differenceOfJumps(ways, found, {
+    const { jumps, strays } = yield* differenceOfJumps(ways, found, {
       isOurs: (chain) => isOurs(table, chain),
       stays: (chain) => goal.has(chain),
     });
@@ -125,23 +160,24 @@ export function difference(
 
 const BUILT_IN = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING']);
 
-function differenceOfJumps(
+function* differenceOfJumps(
   wanted: readonly IptablesJump[],
   found: Chains,
   { isOurs, stays }: Readonly<Record<'isOurs' | 'stays', (chain: string) => boolean>>,
-): { jumps: string[]; strays: string[] } {
+): Work<{ jumps: string[]; strays: string[] }> {
   const missing = new Map(
     wanted.map(ruleOf).map((rule) => [`${ends(rule).from} ${formOf(rule)}`, rule]),
   );
   const strays: string[] = [];
   for (const [chain, rules] of found) {
+    yield;
     if (isOurs(chain)) continue;
-    for (const rule of rules) {
-      if (!isOurs(ends(rule).to)) continue;
-      if (missing.delete(`${chain} ${formOf(rule)}`)) continue;
+    yield* eachQuick(rules, (rule) => {
+      if (!isOurs(ends(rule).to)) return;
+      if (missing.delete(`${chain} ${formOf(rule)}`)) return;
       // Each way in once. Chains of others may lead to ours as they like, while ours are there.
       if (BUILT_IN.has(chain) || !stays(ends(rule).to)) strays.push(rule);
-    }
+    });
   }
   return { jumps: [...missing.values()], strays };
 }
@@ -152,31 +188,64 @@ function ruleOf({ from, to, match, comment }: IptablesJump): string {
 }
 
 /** Input of `iptables-restore --noflush`. Empty when there is nothing to do. */
-export function restoreText(differences: readonly TableDifference[]): string {
-  const lines: string[] = [];
+export function* restoreText(differences: readonly TableDifference[]): Work<string> {
+  const pieces = new Pieces();
+  const add = (line: string): void => {
+    pieces.add(line);
+  };
   for (const { table, write, remove, jumps, strays } of differences) {
-    lines.push(`*${table}`);
+    add(`*${table}`);
     // Naming a chain empties it, so that nothing refers to those that go.
-    for (const { chain } of [...write, ...remove]) lines.push(`:${chain} - [0:0]`);
-    for (const rule of strays) lines.push(rule.replace(/^-A/, '-D'));
-    for (const { rules } of write) for (const rule of rules) lines.push(rule);
-    for (const rule of jumps) lines.push(rule.replace(/^-A (\S+)/, '-I $1 1'));
-    for (const { chain } of remove) lines.push(`-X ${chain}`);
-    lines.push('COMMIT');
+    for (const chains of [write, remove])
+      yield* eachQuick<{ readonly chain: string }>(chains, ({ chain }) => {
+        add(`:${chain} - [0:0]`);
+      });
+    for (const rule of strays) add(rule.replace(/^-A/, '-D'));
+    for (const { rules } of write) {
+      yield* eachQuick(rules, add);
+      yield;
+    }
+    for (const rule of jumps) add(rule.replace(/^-A (\S+)/, '-I $1 1'));
+    yield* eachQuick(remove, ({ chain }) => {
+      add(`-X ${chain}`);
+    });
+    add('COMMIT');
   }
-  return lines.map((line) => `${line}\n`).join('');
+  return pieces.text();
+}
+
+/** Lines of a long text, joined as they come, so that what is left for the end are some hundred large pieces. */
+class Pieces {
+  readonly #done: string[] = [];
+  #lines: string[] = [];
+
+  add(line: string): void {
+    this.#lines.push(line);
+    if (this.#lines.length === 1024) this.#join();
+  }
+
+  text(): string {
+    this.#join();
+    return this.#done.join('');
+  }
+
+  #join(): void {
+    if (this.#lines.length > 0) this.#done.push(`${this.#lines.join('\n')}\n`);
+    this.#lines = [];
+  }
 }
 
 /** One line a rule, under the chain it is in: `+` what comes, `-` what goes. What stays is not shown. */
-export function differenceLines(differences: readonly TableDifference[]): string[] {
+export function* differenceLines(differences: readonly TableDifference[]): Work<string[]> {
   const lines: string[] = [];
   for (const { table, write, remove, jumps, strays } of differences) {
     for (const { chain, rules, before } of write) {
       lines.push(`${before === undefined ? '+' : '~'} ${table} ${chain}`);
-      lines.push(...ruleLines(before ?? [], rules));
+      yield* ruleLines(lines, before ?? [], rules);
     }
     for (const { chain, before } of remove) {
-      lines.push(`- ${table} ${chain}`, ...ruleLines(before, []));
+      lines.push(`- ${table} ${chain}`);
+      yield* ruleLines(lines, before, []);
     }
     lines.push(...strays.map((rule) => `- ${table} ${rule.slice(3)}`));
     lines.push(...jumps.map((rule) => `+ ${table} ${rule.slice(3)}`));
@@ -185,21 +254,26 @@ export function differenceLines(differences: readonly TableDifference[]): string
 }
 
 // What both have, in the same order, stays: a longest common subsequence would be shorter now and then, and slower.
-function ruleLines(before: readonly string[], after: readonly string[]): string[] {
-  const lines: string[] = [];
-  const forms = before.map(formOf);
+function* ruleLines(
+  lines: string[],
+  before: readonly string[],
+  after: readonly string[],
+): Work<void> {
+  const forms: string[] = [];
+  yield* eachOf(before, (rule) => {
+    forms.push(formOf(rule));
+  });
   let at = 0;
-  for (const rule of after) {
-    const found = forms.indexOf(formOf(rule), at);
+  yield* eachOf(after, (rule) => {
+    const found = before.length === 0 ? -1 : forms.indexOf(formOf(rule), at);
     if (found < 0) {
       lines.push(`  + ${inChain(rule)}`);
-      continue;
+      return;
     }
-    for (const gone of before.slice(at, found)) lines.push(`  - ${inChain(gone)}`);
+    for (; at < found; at++) lines.push(`  - ${inChain(before[at] ?? '')}`);
     at = found + 1;
-  }
+  });
   for (const gone of before.slice(at)) lines.push(`  - ${inChain(gone)}`);
-  return lines;
 }
 
 function inChain(rule: string): string {

@@ -3,6 +3,7 @@ import { IpvsError } from '../errors';
 import type { Family } from '../model';
 import type { Tools } from '../node/tools';
 import { findRules, restoreRules, type Variant } from '../node/variant';
+import { inTurns } from '../turns';
 import { grouped, restoreText, type TableDifference, type Tables } from './difference';
 
 /** The rules of a family as they were read. */
@@ -29,7 +30,7 @@ export async function readFamily(
     [...saved].some(([table, { chains }]) => chains.some((chain) => isOurs(table, chain))),
   );
   const { saved, warning } = found;
-  return { family, variant: found.variant, tables: grouped(saved), warning };
+  return { family, variant: found.variant, tables: await inTurns(grouped(saved)), warning };
 }
 
 /** Whether there is any rule of anybody. */
@@ -49,7 +50,7 @@ export async function writeFamily(
   differences: readonly TableDifference[],
   { variant }: Access,
 ): Promise<Variant> {
-  const text = restoreText(differences);
+  const text = await inTurns(restoreText(differences));
   const mayChange = variant === undefined && !hasRules(found);
   try {
     return await restoreRules(tools, found.family, found.variant, text, mayChange);

@@ -4,6 +4,7 @@ import type { Family } from '../model';
 import { systemSysctls, type Sysctls } from '../node/observe';
 import { systemTools, type Tools } from '../node/tools';
 import type { Variant } from '../node/variant';
+import { inTurns, type Work } from '../turns';
 import {
   Comparison,
   difference,
@@ -67,14 +68,14 @@ export class Host {
   }
 
   /** What makes the rules of a family those wanted. */
-  change(found: FoundFamily, wanted: Wanted): FamilyChange {
+  *change(found: FoundFamily, wanted: Wanted): Work<FamilyChange> {
     const { family, tables } = found;
     let comparison = this.#comparisons.get(family);
     if (comparison === undefined) {
       comparison = new Comparison();
       this.#comparisons.set(family, comparison);
     }
-    const differences = difference(wanted, tables, this.place.isOurs, comparison);
+    const differences = yield* difference(wanted, tables, this.place.isOurs, comparison);
     return { found, differences };
   }
 
@@ -95,7 +96,7 @@ export class Host {
     for (const each of variants) {
       try {
         const { found } = await this.read(tools, { ...this.place, variant: each });
-        changes.push(...found.map((one) => this.change(one, NOTHING)));
+        for (const one of found) changes.push(await inTurns(this.change(one, NOTHING)));
       } catch (error) {
         failures.push(error);
       }
@@ -106,20 +107,18 @@ export class Host {
 }
 
 /** Whether the same was read, rule for rule. */
-export function isSame(one: FoundRules, other: FoundRules): boolean {
-  return (
-    one.unread.size === other.unread.size &&
-    one.found.length === other.found.length &&
-    one.found.every((each, i) => {
-      const now = other.found[i];
-      return (
-        now?.family === each.family &&
-        now.variant === each.variant &&
-        now.warning === each.warning &&
-        sameTables(each.tables, now.tables)
-      );
-    })
-  );
+export function* isSame(one: FoundRules, other: FoundRules): Work<boolean> {
+  if (one.unread.size !== other.unread.size || one.found.length !== other.found.length) return false;
+  for (const [i, each] of one.found.entries()) {
+    const now = other.found[i];
+    const isAlike =
+      now?.family === each.family &&
+      now.variant === each.variant &&
+      now.warning === each.warning &&
+      (yield* sameTables(each.tables, now.tables));
+    if (!isAlike) return false;
+  }
+  return true;
 }
 
 // A family without a rule anywhere goes with the other, as whoever begins to use it will.
@@ -167,19 +166,19 @@ export interface IptablesReport {
   readonly problems: readonly string[];
 }
 
-export function reportOf(
+export function* reportOf(
   changes: readonly FamilyChange[],
   problems: readonly string[],
   settings: readonly string[] = [],
-): IptablesReport {
+): Work<IptablesReport> {
   const real = changes.filter(({ differences }) => differences.length > 0);
-  const lines = real.flatMap(({ found: { family, variant }, differences }) => [
-    `# ${family} (${variant})`,
-    ...differenceLines(differences),
-  ]);
+  const lines: string[][] = [];
+  for (const { found, differences } of real) {
+    lines.push([`# ${found.family} (${found.variant})`], yield* differenceLines(differences));
+  }
   return {
     summary: [...real.map(summaryOf), ...settings],
-    lines: [...lines, ...settings],
+    lines: [...lines.flat(), ...settings],
     problems,
   };
 }

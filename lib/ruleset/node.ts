@@ -5,7 +5,9 @@ import { explainFailure } from '../explain';
 import type { IptablesProgram } from '../iptables/types';
 import type { Family } from '../model';
 import type { Tools } from '../node/tools';
+import { rulesOf } from '../iptables/program';
 import { onlyNames } from '../settings';
+import { inTurns, type Work as Turns } from '../turns';
 import {
   Host,
   mustBeOwner,
@@ -54,7 +56,7 @@ export class IptablesNode {
 
   /** What `apply` would do. Changes nothing. */
   async plan(program: IptablesProgram): Promise<IptablesReport> {
-    return reportOn(await this.#work(program, this.#host.tools()));
+    return inTurns(reportOn(await this.#work(program, this.#host.tools())));
   }
 
   /**
@@ -66,14 +68,14 @@ export class IptablesNode {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<IptablesReport> {
     const tools = this.#host.tools(signal);
-    const work = await this.#work(program, tools);
+    const work = await this.#work(program, tools, signal);
     const changes: FamilyChange[] = [];
     for (const change of work.changes) changes.push(await this.#host.write(tools, change));
     // The guard against what comes in from outside is in place now.
     if (work.setting) {
       await this.#host.sysctls(tools).write([{ path: SETTING, value: work.setting.after }]);
     }
-    return reportOn({ ...work, changes });
+    return inTurns(reportOn({ ...work, changes }));
   }
 
   /** Takes back all of it, in both variants unless one was named, and puts the setting back. Doing it twice is fine. */
@@ -90,10 +92,12 @@ export class IptablesNode {
     if (old !== undefined) await sysctls.write([{ path: SETTING, value: old }]);
     for (const change of changes) await this.#host.write(tools, change);
     const settings = old === undefined ? [] : [settingLine({ before: now ?? '', after: old })];
-    return reportOf(changes, [], settings);
+    return inTurns(reportOf(changes, [], settings));
   }
 
-  async #work(program: IptablesProgram, tools: Tools): Promise<Work> {
+  async #work(program: IptablesProgram, tools: Tools, signal?: AbortSignal): Promise<Work> {
+    // What is asked of the program below is then there.
+    await inTurns(rulesOf(program), signal);
     const { prefix, families } = this.#host.place;
     mustHavePrefix(program, prefix);
     const { found, unread, warnings } = await this.#host.read(tools);
@@ -106,17 +110,18 @@ export class IptablesNode {
     const settings = await this.#host.sysctls(tools).read(paths);
     const now = settings.get(SETTING) ?? '';
     const [known] = found.flatMap((one) => BEFORE.exec(ownerOf(one, prefix) ?? '')?.[1] ?? []);
-    const changes = found
-      .filter(({ family }) => program.rules[family] !== undefined)
-      .map((one) => {
-        // What it was before the first time.
-        const said =
-          one.family === 'ipv4' && program.routeLocalnet
-            ? `${OWNER}, route_localnet was ${known ?? now}`
-            : OWNER;
-        const more = new Map([ownerChain(prefix, said)]);
-        return this.#host.change(one, wantedOf(program, one.family, more));
-      });
+    const changes: FamilyChange[] = [];
+    for (const one of found) {
+      if (program.rules[one.family] === undefined) continue;
+      // What it was before the first time.
+      const said =
+        one.family === 'ipv4' && program.routeLocalnet
+          ? `${OWNER}, route_localnet was ${known ?? now}`
+          : OWNER;
+      const more = new Map([ownerChain(prefix, said)]);
+      const wanted = await inTurns(wantedOf(program, one.family, more), signal);
+      changes.push(await inTurns(this.#host.change(one, wanted), signal));
+    }
     // Loopback addresses are routed to where node ports are to answer there; once they no longer do, as it was.
     const after = program.routeLocalnet && program.rules.ipv4 !== undefined ? '1' : known;
     const problems = [...warnings, ...program.problems];
@@ -150,6 +155,6 @@ function settingLine({ before, after }: NonNullable<Work['setting']>): string {
   return `~ ${SETTING.replaceAll('/', '.')} ${before} -> ${after}`;
 }
 
-function reportOn({ changes, setting, problems }: Work): IptablesReport {
+function reportOn({ changes, setting, problems }: Work): Turns<IptablesReport> {
   return reportOf(changes, problems, setting === undefined ? [] : [settingLine(setting)]);
 }

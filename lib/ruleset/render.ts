@@ -1,6 +1,7 @@
 // Rules as text for whoever restores it by hand: our chains whole, and the ways into them, as for a host that has neither.
 import type { IptablesProgram } from '../iptables/types';
 import type { Family, VirtualServer } from '../model';
+import { atOnce, type Work } from '../turns';
 import { Comparison, difference, restoreText, type Wanted } from './difference';
 import { ownerChain } from './host';
 import { toBackendSettings, toPlace, type IptablesBackendOptions } from './options';
@@ -19,10 +20,11 @@ export function renderServers(
   options: IptablesBackendOptions,
 ): RenderedRules {
   const settings = toBackendSettings(options);
-  const rules = new ServerRules(servers, settings);
+  const rules = new ServerRules(settings);
+  const read = atOnce(rules.read(servers));
   return {
-    rules: texts(settings, (family) => rules.wanted(family)),
-    problems: rules.problems,
+    rules: texts(settings, (family) => rules.wanted(read, family)),
+    problems: read.problems,
   };
 }
 
@@ -38,11 +40,14 @@ export function renderProgram(program: IptablesProgram, prefix: string): Rendere
 
 function texts(
   { families, isOurs }: ReturnType<typeof toPlace>,
-  wanted: (family: Family) => Wanted,
+  wanted: (family: Family) => Work<Wanted>,
 ): Readonly<Partial<Record<Family, string>>> {
   return Object.fromEntries(
     families.flatMap((family) => {
-      const text = restoreText(difference(wanted(family), new Map(), isOurs, new Comparison()));
+      const goal = atOnce(wanted(family));
+      const text = atOnce(
+        restoreText(atOnce(difference(goal, new Map(), isOurs, new Comparison()))),
+      );
       return text === '' ? [] : [[family, text]];
     }),
   );

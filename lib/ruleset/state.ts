@@ -8,7 +8,8 @@ import { digest } from '../iptables/names';
 import { parseIpvsadm } from '../ipvsadm/parse';
 import { changeArgs } from '../ipvsadm-args';
 import type { ServiceKey, VirtualServer } from '../model';
-import type { Chains } from './difference';
+import type { Work } from '../turns';
+import { sameLines, type Chains } from './difference';
 
 const LINE = /-m comment --comment "(-[Aa] [^"]*)"$/;
 
@@ -30,15 +31,32 @@ export function stateRules(prefix: string, server: VirtualServer): readonly stri
   ];
 }
 
+/** What chains kept when they were last read, so that one that says the same is the very same server. */
+export type Records = ReadonlyMap<
+  string,
+  { readonly rules: readonly string[]; readonly server: VirtualServer }
+>;
+
 /** What the chains of a table keep. One that somebody edited so that it cannot be read keeps nothing. */
-export function recordedServers(prefix: string, chains: Chains): VirtualServer[] {
-  const servers: VirtualServer[] = [];
+export function* recordedServers(
+  prefix: string,
+  chains: Chains,
+  before: Records = new Map(),
+): Work<Records> {
+  const records = new Map<string, { rules: readonly string[]; server: VirtualServer }>();
   for (const [chain, rules] of chains) {
+    yield;
     if (!chain.startsWith(`${prefix}-VS-`)) continue;
+    const known = before.get(chain);
+    if (known !== undefined && (yield* sameLines(known.rules, rules))) {
+      records.set(chain, known);
+      continue;
+    }
     const server = readServer(rules);
-    if (server !== undefined && stateChain(prefix, server) === chain) servers.push(server);
+    if (server === undefined || stateChain(prefix, server) !== chain) continue;
+    records.set(chain, { rules, server });
   }
-  return servers;
+  return records;
 }
 
 function readServer(rules: readonly string[]): VirtualServer | undefined {

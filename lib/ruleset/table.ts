@@ -4,6 +4,7 @@ import { InvalidInput, show, type IpvsError } from '../errors';
 import { explain, explainFailure } from '../explain';
 import { destinationId, serviceId, toDestinationKey, toServiceKey } from '../id';
 import type { Change, Destination, Service, VirtualServer } from '../model';
+import { eachOf, type Work } from '../turns';
 import { destinationOf, serviceOf } from '../plan/compare';
 import { toFullDestination, toFullService } from '../settings';
 
@@ -12,6 +13,8 @@ const ERRNO = { ENOENT: 2, ESRCH: 3, EEXIST: 17 } as const;
 interface Entry {
   readonly service: Service;
   readonly destinations: Map<string, Destination>;
+  /** The very server that was there before, as long as nothing of it has changed. */
+  was: VirtualServer | undefined;
   /** Its rules are not what they should be: it may be added as if it were not there. */
   readonly damaged: boolean;
 }
@@ -59,36 +62,48 @@ export function changeList(changes: Iterable<Change>): Change[] {
 }
 
 /** Checks all of them, so that nothing is done where one makes no sense. Throws IpvsError. */
-export function checkedChanges(changes: readonly Change[]): Change[] {
-  return changes.map((change, i) => {
+export function* checkedChanges(changes: readonly Change[]): Work<Change[]> {
+  const checked: Change[] = [];
+  yield* eachOf(changes, (change, i) => {
     try {
-      return checkedChange(change);
+      checked.push(checkedChange(change));
     } catch (error) {
       const detail = `change ${i + 1}; nothing was done`;
       throw explainFailure(error, { operation: 'apply', detail });
     }
   });
+  return checked;
 }
 
 export class ServerTable {
   readonly #entries = new Map<string, Entry>();
 
-  constructor(servers: Iterable<VirtualServer>, isDamaged: (id: string) => boolean) {
-    for (const { destinations, ...service } of servers) {
+  /** A table of these servers. */
+  static *of(
+    servers: Iterable<VirtualServer>,
+    isDamaged: (id: string) => boolean,
+  ): Work<ServerTable> {
+    const table = new ServerTable();
+    yield* eachOf(servers, (was) => {
+      const { destinations, ...service } = was;
       const id = serviceId(service);
-      this.#entries.set(id, {
+      table.#entries.set(id, {
         service,
         destinations: new Map(destinations.map((each) => [destinationId(each), each])),
+        was,
         damaged: isDamaged(id),
       });
-    }
+    });
+    return table;
   }
 
-  servers(): VirtualServer[] {
-    return [...this.#entries.values()].map(({ service, destinations }) => ({
-      ...service,
-      destinations: [...destinations.values()],
-    }));
+  /** Those that nothing was done to are the very objects that were given. */
+  *servers(): Work<VirtualServer[]> {
+    const servers: VirtualServer[] = [];
+    yield* eachOf(this.#entries.values(), ({ service, destinations, was }) => {
+      servers.push(was ?? { ...service, destinations: [...destinations.values()] });
+    });
+    return servers;
   }
 
   /** Does a change that was checked; undefined when it is done, else why not. */
@@ -101,14 +116,20 @@ export class ServerTable {
       this.#entries.set(id, {
         service: change.service,
         destinations: new Map(),
+        was: undefined,
         damaged: false,
       });
       return undefined;
     }
     if (entry === undefined) return refused(change, 'ESRCH');
-    if ('destination' in change) return doDestination(entry.destinations, change);
-    if (op === 'setService') this.#entries.set(id, { ...entry, service: change.service });
-    else this.#entries.delete(id);
+    if ('destination' in change) {
+      const error = doDestination(entry.destinations, change);
+      if (error === undefined) entry.was = undefined;
+      return error;
+    }
+    if (op === 'setService') {
+      this.#entries.set(id, { ...entry, was: undefined, service: change.service });
+    } else this.#entries.delete(id);
     return undefined;
   }
 }
@@ -151,7 +172,7 @@ export class Outcomes {
   }
 
   get tried(): readonly Change[] {
-    return this.changes.slice(0, this.#tried);
+    return this.#tried === this.changes.length ? this.changes : this.changes.slice(0, this.#tried);
   }
 
   hasFailed(i: number): boolean {

@@ -1,8 +1,15 @@
 import fc from 'fast-check';
 import { familyOf } from '../../lib/id';
+import type { VirtualServer } from '../../lib/model';
 import { recordedServers, stateChain, stateRules } from '../../lib/ruleset/state';
+import type { Chains } from '../../lib/ruleset/difference';
+import { atOnce } from '../../lib/turns';
 import { anyServers, settled } from '../states';
 import { canonical } from './host';
+
+function recorded(prefix: string, chains: Chains): VirtualServer[] {
+  return [...atOnce(recordedServers(prefix, chains)).values()].map(({ server }) => server);
+}
 
 test('servers are read back from comments, whatever they are; comments are as long and as plain as rules take them', () => {
   fc.assert(
@@ -11,7 +18,7 @@ test('servers are read back from comments, whatever they are; comments are as lo
       const chains = new Map(
         servers.map((server) => [stateChain('IPVS', server), stateRules('IPVS', server)] as const),
       );
-      expect(settled(recordedServers('IPVS', chains))).toEqual(settled(servers));
+      expect(settled(recorded('IPVS', chains))).toEqual(settled(servers));
       for (const [chain, rules] of chains) {
         expect(chain.length).toBeLessThanOrEqual(28);
         for (const rule of rules) {
@@ -35,7 +42,7 @@ test.each([
   ["another's server", ['-A X -m comment --comment "-A -t 10.0.0.9:80 -s rr"']],
 ])('%s in a chain of ours is no server, and no error', (_, rules) => {
   const chain = stateChain('IPVS', { protocol: 'tcp', address: '10.0.0.1', port: 80 });
-  const found = recordedServers('IPVS', new Map([[chain, rules]]));
+  const found = recorded('IPVS', new Map([[chain, rules]]));
   expect(found).toEqual([]);
 });
 
@@ -43,6 +50,6 @@ test('servers of other prefixes are others', () => {
   const [server] = [{ protocol: 'tcp', address: '10.0.0.1', port: 80, destinations: [] } as const];
   expect(familyOf(server)).toBe('ipv4');
   const chains = new Map([[stateChain('OTHER', server), stateRules('OTHER', server)]]);
-  expect(recordedServers('IPVS', chains)).toEqual([]);
-  expect(recordedServers('OTHER', chains)).toHaveLength(1);
+  expect(recorded('IPVS', chains)).toEqual([]);
+  expect(recorded('OTHER', chains)).toHaveLength(1);
 });
