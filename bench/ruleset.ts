@@ -85,19 +85,22 @@ function changesFor(services: number): Change[] {
     const key = service as ServiceKey;
     return [
       { op: 'addService', service },
-      ...destinations.map(
-        (destination): Change => ({ op: 'addDestination', service: key, destination }),
-      ),
+      ...destinations.map((destination): Change => ({
+        op: 'addDestination',
+        service: key,
+        destination,
+      })),
     ];
   }).flat();
 }
 
 function serverOf(i: number): VirtualServer {
   const low = `${(i >> 8) & 255}.${i & 255}`;
-  const destinations = Array.from(
-    { length: DESTINATIONS },
-    (_, j): Destination => ({ address: `10.${100 + j}.${low}`, port: 8080, weight: 1 + j }),
-  );
+  const destinations = Array.from({ length: DESTINATIONS }, (_, j): Destination => ({
+    address: `10.${100 + j}.${low}`,
+    port: 8080,
+    weight: 1 + j,
+  }));
   return { protocol: 'tcp', address: `10.0.${low}`, port: 80, scheduler: 'wrr', destinations };
 }
 
@@ -121,7 +124,10 @@ function install(folder: string): void {
 /** As `iptables-restore --noflush` does, for what the backend writes. */
 function restore(file: string): void {
   const tables = new Map<string, Map<string, string[]>>();
-  for (const text of [existsSync(file) ? readFileSync(file, 'utf8') : '', readFileSync(0, 'utf8')]) {
+  for (const text of [
+    existsSync(file) ? readFileSync(file, 'utf8') : '',
+    readFileSync(0, 'utf8'),
+  ]) {
     let chains = new Map<string, string[]>();
     for (const line of text.split('\n')) {
       const [word = '', chain = ''] = line.split(' ', 2);

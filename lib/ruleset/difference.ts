@@ -50,10 +50,11 @@ export function ownership(prefix: string): (table: string, chain: string) => boo
 }
 
 /** Rules by their chains; the chains of others too. */
-export function* grouped(saved: Saved): Work<Tables> {
-  const tables = new Map<string, Map<string, string[]>>();
+export function* grouped(saved: Saved): Work<Map<string, Map<string, readonly string[]>>> {
+  const tables = new Map<string, Map<string, readonly string[]>>();
   for (const [table, { chains, rules }] of saved) {
-    const byChain = new Map<string, string[]>(chains.map((chain) => [chain, []]));
+    const byChain = new Map<string, string[]>();
+    yield* eachQuick(chains, (chain) => byChain.set(chain, []));
     yield* eachQuick(rules, (rule) => {
       byChain.get(rule.slice(3, rule.indexOf(' ', 3)))?.push(rule);
     });
@@ -91,7 +92,10 @@ const SOME = 64;
 
 /** Tells chains that are as wanted. Keeps what it has compared, as the kernel says the same of the same rules. */
 export class Comparison {
-  #known = new Map<string, { readonly wanted: readonly string[]; readonly found: readonly string[] }>();
+  #known = new Map<
+    string,
+    { readonly wanted: readonly string[]; readonly found: readonly string[] }
+  >();
 
   *same(
     table: string,

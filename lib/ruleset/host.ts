@@ -108,7 +108,8 @@ export class Host {
 
 /** Whether the same was read, rule for rule. */
 export function* isSame(one: FoundRules, other: FoundRules): Work<boolean> {
-  if (one.unread.size !== other.unread.size || one.found.length !== other.found.length) return false;
+  if (one.unread.size !== other.unread.size || one.found.length !== other.found.length)
+    return false;
   for (const [i, each] of one.found.entries()) {
     const now = other.found[i];
     const isAlike =

@@ -186,11 +186,10 @@ export function* wantedOf(
 ): Work<Wanted> {
   const rules = yield* rulesOf(program);
   const tables = yield* grouped(yield* parsing(rules[family] ?? ''));
-  const nat = new Map([...(tables.get('nat') ?? []), ...more]);
-  return {
-    tables: new Map([...tables, ['nat', nat]]),
-    jumps: program.jumps[family] ?? [],
-  };
+  const nat = tables.get('nat') ?? new Map<string, Lines>();
+  for (const [chain, lines] of more) nat.set(chain, lines);
+  tables.set('nat', nat);
+  return { tables, jumps: program.jumps[family] ?? [] };
 }
 
 /** What is not as it was written: which servers that touches, and a line for each chain. */
