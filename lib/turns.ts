@@ -81,7 +81,8 @@ export async function inTurns<T>(work: Work<T>, signal?: AbortSignal): Promise<T
     if (!turn.isLate()) continue;
     await breathe();
     if (signal?.aborted === true) {
-      const details = { code: 'ABORT_ERR', operation: 'iptables', cause: signal.reason };
+      const cause: unknown = signal.reason;
+      const details = { code: 'ABORT_ERR', operation: 'iptables', cause };
       throw new IpvsError('aborted by its signal', details);
     }
     turn.next();

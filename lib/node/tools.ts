@@ -52,16 +52,18 @@ function start(
       timeout: TIMEOUT,
       signal,
     });
-    const stdout: Buffer[] = [];
+    const stdout: string[] = [];
     const stderr: Buffer[] = [];
-    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+    // Read as it comes: the rules of a large cluster are tens of megabytes, and no work for one piece.
+    child.stdout.setEncoding('utf8');
+    child.stdout.on('data', (chunk: string) => stdout.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
     child.on('error', (error) => {
       reject(signal?.aborted === true ? error : notStarted(file, error));
     });
     child.on('close', (code, killer) => {
       const complaint = Buffer.concat(stderr).toString();
-      if (code === 0) resolve(Buffer.concat(stdout).toString());
+      if (code === 0) resolve(stdout.join(''));
       else if (isMissing(file, code, complaint))
         reject(notStarted(program, Object.assign(new Error(complaint), { code: 'ENOENT' })));
       else reject(failed(program, code ?? killer ?? 'unknown', complaint));

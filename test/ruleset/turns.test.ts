@@ -110,7 +110,11 @@ test('a signal between two turns ends an apply before anything is written', asyn
   const controller = new AbortController();
   // When the rules have been read: what is left is work of ours.
   host.fails = (tool) => {
-    if (tool.endsWith('-save')) setImmediate(() => controller.abort());
+    if (tool.endsWith('-save')) {
+      setImmediate(() => {
+        controller.abort();
+      });
+    }
   };
   const work = new IptablesBackend().apply(additions, { signal: controller.signal });
   const error: unknown = await work.catch((thrown: unknown) => thrown);
