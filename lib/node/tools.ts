@@ -49,9 +49,10 @@ function start(
     const child = spawn(file, args, {
       env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:${SYSTEM_PATH}`, LC_ALL: 'C' },
       stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: TIMEOUT,
       signal,
     });
+    // Not the option of spawn: its timer stays, and keeps the process, where the program is not there.
+    const limit = setTimeout(() => child.kill(), TIMEOUT);
     const stdout: string[] = [];
     const stderr: Buffer[] = [];
     // Read as it comes: the rules of a large cluster are tens of megabytes, and no work for one piece.
@@ -59,9 +60,11 @@ function start(
     child.stdout.on('data', (chunk: string) => stdout.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
     child.on('error', (error) => {
+      clearTimeout(limit);
       reject(signal?.aborted === true ? error : notStarted(file, error));
     });
     child.on('close', (code, killer) => {
+      clearTimeout(limit);
       const complaint = Buffer.concat(stderr).toString();
       if (code === 0) resolve(stdout.join(''));
       else if (isMissing(file, code, complaint))

@@ -31,6 +31,14 @@ test('one that is missing is named, with what brings it', async () => {
   });
 });
 
+test('nothing keeps the process once it is known that one is missing', async () => {
+  const timers = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  await expect(run('iptables-none-save')).rejects.toThrow();
+  expect(timers()).toBe(before);
+});
+
 test('one that is missing behind nsenter, too', async () => {
   install(
     'nsenter',
