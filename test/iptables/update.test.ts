@@ -166,6 +166,7 @@ const rich: ServicePort = {
   },
   settings: {},
 };
+// By a path as text, which no type of a port knows.
 const changed = (path: string, value: unknown): ServicePort => {
   const copy = structuredClone(rich) as unknown as Record<string, unknown>;
   const names = path.split('.');

@@ -265,6 +265,7 @@ export function outcomeCells(
   table: string,
 ): readonly { readonly way: string; readonly cells: readonly Cell[] }[] {
   const groups = new Map<string, Cell[]>();
+  // What columns a table has is known to whoever wrote it, not to the compiler.
   for (const { from, to, policy, ...outcomes } of rowsOf(table) as unknown as readonly Row[]) {
     const way = `from ${from} to ${to}`;
     const cells = PLACES.flatMap((place) =>
