@@ -38,6 +38,7 @@ export function cannedKernel(table: readonly VirtualServer[]): NativeHandle {
     connections: none,
     connectionsSync: none,
     cancel: none,
+    release: () => undefined,
     callSync: answer,
     call: async (op, request) => {
       const reply = answer(op, request);

@@ -169,8 +169,10 @@ function* send(
         turn.next();
       }
     }
+    const refused = onError === 'stop' && results.some((errno) => errno !== 0);
+    yield { release: reply };
     if (progress !== undefined) tell(progress, told.count, told.total);
-    if (onError === 'stop' && results.some((errno) => errno !== 0)) return;
+    if (refused) return;
     at += size;
     if (at * SIZE < bytes.length) continue;
     block++;

@@ -154,10 +154,10 @@ export class Records {
     for (let i = offset >> 2; i < end; i++) this.u32[i] = 0;
   }
 
-  /** Copies whole words, from the start of `from`. */
-  copy(offset: number, size: number, from: Records): void {
-    const start = offset >> 2;
-    for (let i = 0; i < size >> 2; i++) this.u32[start + i] = from.u32[i] ?? 0;
+  /** Copies whole words, those at `at` of `from`. */
+  copy(offset: number, size: number, from: Records, at = 0): void {
+    const [start, first] = [offset >> 2, at >> 2];
+    for (let i = 0; i < size >> 2; i++) this.u32[start + i] = from.u32[first + i] ?? 0;
   }
 }
 

@@ -3,8 +3,9 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { NativeHandle, Op } from './native';
 
-/** A call over the border, or a moment for others to use the thread. */
-export type Step = { readonly op: Op; readonly request: Uint8Array } | 'pause';
+/** A call over the border, a reply that has been read and is no more needed, or a moment for others to use the thread. */
+export type Step =
+  { readonly op: Op; readonly request: Uint8Array } | { readonly release: ArrayBuffer } | 'pause';
 
 /** Yields steps, is sent replies, returns the result. */
 export type Operation<T> = Generator<Step, T, ArrayBuffer>;
@@ -18,6 +19,11 @@ export async function runAsync<T>(handle: NativeHandle, operation: Operation<T>)
   while (step.done !== true) {
     if (step.value === 'pause') {
       await breathe();
+      step = operation.next(NOTHING);
+      continue;
+    }
+    if ('release' in step.value) {
+      handle.release(step.value.release);
       step = operation.next(NOTHING);
       continue;
     }
@@ -38,6 +44,11 @@ export function runSync<T>(handle: NativeHandle, operation: Operation<T>): T {
   let step = operation.next();
   while (step.done !== true) {
     if (step.value === 'pause') {
+      step = operation.next(NOTHING);
+      continue;
+    }
+    if ('release' in step.value) {
+      handle.release(step.value.release);
       step = operation.next(NOTHING);
       continue;
     }

@@ -112,12 +112,16 @@ export function* snapshot(): Operation<VirtualServerStatus[]> {
   const count = rowCount(reply, LAYOUT.ServiceRow.size);
   const rows = new Records(reply);
   const servers: VirtualServerStatus[] = [];
+  let request: Records | undefined;
   while (servers.length < count) {
     const from = servers.length;
     const to = Math.min(from + SERVICES_A_CALL, count);
-    const found = yield { op: Op.destinations, request: keyRequests(rows, from, to) };
+    request = keyRequests(rows, from, to, request);
+    const found = yield { op: Op.destinations, request: request.bytes };
     yield* join(rows, from, to, found, servers);
+    yield { release: found };
   }
+  yield { release: reply };
   return servers;
 }
 
@@ -172,5 +176,6 @@ function* decode<T>(
       turn.next();
     }
   }
+  yield { release: reply };
   return rows;
 }

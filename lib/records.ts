@@ -353,15 +353,18 @@ export function keyRequest(key: ServiceKey): Uint8Array {
   return to.bytes;
 }
 
-/** ChangeRecords that name the services of rows `from`…`to` of a dump, copied without decoding them. */
-export function keyRequests(rows: Records, from: number, to: number): Uint8Array {
-  const request = Records.of(CHANGE.size, to - from);
+/** ChangeRecords that name the services of rows `from`…`to` of a dump, copied without decoding them: over `spare`, if it fits. */
+export function keyRequests(
+  rows: Records,
+  from: number,
+  to: number,
+  spare = Records.of(0, 0),
+): Records {
+  const size = CHANGE.size * (to - from);
+  const request = spare.bytes.length === size ? spare : Records.of(CHANGE.size, to - from);
   for (let row = from; row < to; row++) {
-    const at = row * SERVICE_ROW.size + SERVICE_ROW.service;
-    request.bytes.set(
-      rows.bytes.subarray(at, at + KEY.size),
-      (row - from) * CHANGE.size + CHANGE.service,
-    );
+    const key = (row - from) * CHANGE.size + CHANGE.service;
+    request.copy(key, KEY.size, rows, row * SERVICE_ROW.size + SERVICE_ROW.service);
   }
-  return request.bytes;
+  return request;
 }

@@ -54,11 +54,15 @@ export function* servers(last: Reading): Operation<Reading> {
   const rows = new Records(reply);
   const count = rowCount(reply, LAYOUT.ServiceRow.size);
   const next = new Collection(last, rows, count);
+  let request: Records | undefined;
   for (let from = 0; from < count; from += SERVICES_A_CALL) {
     const to = Math.min(from + SERVICES_A_CALL, count);
-    const found = yield { op: Op.destinations, request: keyRequests(rows, from, to) };
+    request = keyRequests(rows, from, to, request);
+    const found = yield { op: Op.destinations, request: request.bytes };
     yield* next.take(from, to, found);
+    yield { release: found };
   }
+  yield { release: reply };
   return next.finish();
 }
 

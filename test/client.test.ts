@@ -10,6 +10,8 @@ type Answer = (op: Op, request: Uint8Array) => ArrayBuffer;
 
 class ScriptedHandle implements NativeHandle {
   readonly calls: { op: Op; bytes: number }[] = [];
+  readonly given: ArrayBuffer[] = [];
+  readonly released: ArrayBuffer[] = [];
   constructor(readonly answer: Answer) {}
   call(op: Op, request: Uint8Array): Promise<ArrayBuffer> {
     return new Promise((resolve) => {
@@ -18,7 +20,14 @@ class ScriptedHandle implements NativeHandle {
   }
   callSync(op: Op, request: Uint8Array): ArrayBuffer {
     this.calls.push({ op, bytes: request.byteLength });
-    return this.answer(op, request);
+    const reply = this.answer(op, request);
+    this.given.push(reply);
+    return reply;
+  }
+  // As the addon does: who reads on finds nothing.
+  release(reply: ArrayBuffer): void {
+    this.released.push(reply);
+    structuredClone(reply, { transfer: [reply] });
   }
   connections(): Promise<ArrayBuffer[]> {
     return Promise.reject(new Error('not in this script'));
@@ -407,3 +416,27 @@ test('reading a large table lets others have the thread', async () => {
   expect(found).toHaveLength(100_000);
   expect(turns).toBeGreaterThan(2);
 });
+
+test.each(['snapshot', 'servers', 'services', 'apply'] as const)(
+  '%s gives back the memory of every reply, once, when it has been read',
+  async (name) => {
+    const { ServiceRow, DestinationRow } = LAYOUT;
+    const handle = new ScriptedHandle((op, request) => {
+      if (op === Op.apply) return results(request, () => 0);
+      if (op === Op.services) return new ArrayBuffer(ServiceRow.size * 600);
+      const count = request.byteLength / LAYOUT.ChangeRecord.size;
+      const rows = new Records(new ArrayBuffer(DestinationRow.size * count));
+      for (let i = 0; i < count; i++)
+        rows.u32[(i * DestinationRow.size + DestinationRow.service) >> 2] = i;
+      return rows.buffer;
+    });
+    const client = new Client(handle);
+    const found = await (name === 'apply' ? client.apply(adds(5000)) : client[name]());
+    expect(found).toHaveLength(name === 'apply' ? 5000 : 600);
+    expect(handle.given.length).toBeGreaterThan(0);
+    expect(handle.released.toSorted(byTurn)).toEqual(handle.given);
+    function byTurn(one: ArrayBuffer, other: ArrayBuffer): number {
+      return handle.given.indexOf(one) - handle.given.indexOf(other);
+    }
+  },
+);

@@ -11,6 +11,7 @@ const EPERM = 1;
 /** A kernel that fails to stop with this error, and then lists these daemons. */
 function stopping(errno: number, ...left: readonly SyncDaemon[]): Client {
   const handle = {
+    release: () => undefined,
     call: (op: Op) =>
       op === Op.stopDaemon
         ? Promise.reject(Object.assign(new Error('receive'), { op: 'receive', errno }))

@@ -36,6 +36,10 @@ export class MemoryHandle implements NativeHandle {
     return this.#run(op, copy(request));
   }
 
+  release(): void {
+    // The collector will find it.
+  }
+
   connections(query: Uint8Array, ticket: number): Promise<ArrayBuffer[]> {
     const own = query.slice();
     return this.#push(ticket, () => this.#connections(own));

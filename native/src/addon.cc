@@ -87,6 +87,7 @@ class Handle : public Napi::ObjectWrap<Handle> {
                        {
                            InstanceMethod<&Handle::Call>("call"),
                            InstanceMethod<&Handle::CallSync>("callSync"),
+                           InstanceMethod<&Handle::Release>("release"),
                            InstanceMethod<&Handle::Connections>("connections"),
                            InstanceMethod<&Handle::ConnectionsSync>("connectionsSync"),
                            InstanceMethod<&Handle::Cancel>("cancel"),
@@ -128,6 +129,14 @@ class Handle : public Napi::ObjectWrap<Handle> {
     });
     if (failure) throw ErrorOf(info.Env(), failure);
     return CopyOf(info.Env(), {reply.data(), reply.size()});
+  }
+
+  // The buffer's length is 0 from then on.
+  void Release(const Napi::CallbackInfo& info) {
+    if (!info[0].IsArrayBuffer()) {
+      throw Napi::TypeError::New(info.Env(), "reply must be an ArrayBuffer");
+    }
+    napi_detach_arraybuffer(info.Env(), info[0]);
   }
 
   Napi::Value Connections(const Napi::CallbackInfo& info) {

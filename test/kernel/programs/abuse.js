@@ -2,7 +2,7 @@
 // Everything wrong that one can do to the addon itself, and to what stands on it. It may refuse, never crash. abuse.js NETNS
 const path = require('node:path');
 const { runInNewContext } = require('node:vm');
-const { structuredClone: clone } = globalThis;
+const { structuredClone: clone, WebAssembly } = globalThis;
 const { open, openSync } = require('../../..');
 const addon = require('node-gyp-build')(path.join(__dirname, '../../..'));
 
@@ -56,6 +56,7 @@ async function main() {
   const methods = [
     'call',
     'callSync',
+    'release',
     'connections',
     'connectionsSync',
     'cancel',
@@ -89,6 +90,7 @@ async function main() {
     }
     await attempt(() => handle.connectionsSync(one));
     await attempt(() => handle.cancel(one));
+    await attempt(() => handle.release(one));
   }
   // Every operation with requests of every kind: too short, too long, of zeros, of ones, of noise.
   for (let op = 0; op < 20; op++) {
@@ -120,6 +122,16 @@ async function main() {
   await attempt(() => route.connections(query, 1));
   await attempt(() => route.connectionsSync(query));
   await route.close();
+  // A reply that was given back, twice and under way, and memory that cannot be.
+  const nothing = new Uint8Array(0);
+  const [rows, info] = await Promise.all([handle.call(2, nothing), handle.call(5, nothing)]);
+  for (const reply of [rows, rows, info, handle.callSync(5, nothing)]) {
+    handle.release(reply);
+    if (reply.byteLength !== 0) throw new Error('it still has its memory');
+  }
+  const fixed = new WebAssembly.Memory({ initial: 1 }).buffer;
+  handle.release(fixed);
+  if (fixed.byteLength === 0) throw new Error('it lost its memory');
   // The request is copied before the call returns: what happens to it afterwards does not matter.
   for (const count of [1, 20_000]) {
     const early = new Uint8Array(76 * count);
