@@ -7,7 +7,7 @@ import path from 'node:path';
 import { openSync, open, type ConnectionTable, type Ipvs } from 'ipvs';
 import { Floor } from './floor';
 import { FLOWS } from './connection-report';
-import { collectGarbage, held, timed, type Held } from './measure';
+import { collectGarbage, timed, watched, type Held } from './measure';
 import { ROOT } from './places';
 import type { ConnectionReading } from './results';
 
@@ -191,11 +191,11 @@ async function holding(
   const library: Held[] = [];
   const conntrack: Held[] = [];
   const control: Held[] = [];
-  for (let round = 0; round < (order.limit === undefined ? 3 : 0); round++) {
-    library.push(await held(() => ipvs.connections()));
-    conntrack.push(await held(() => ipvs.connections({}, { source: 'conntrack' })));
+  for (let round = 0; round < (order.limit === undefined ? 5 : 0); round++) {
+    library.push(await watched(() => ipvs.connections()));
+    conntrack.push(await watched(() => ipvs.connections({}, { source: 'conntrack' })));
     const cat = ['cat', '/proc/self/net/ip_vs_conn'];
-    control.push(await held(() => floor.spawn(order.netns, '/dev/null', cat)));
+    control.push(await watched(() => floor.spawn(order.netns, '/dev/null', cat)));
   }
   return { library, conntrack, control };
 }

@@ -3,7 +3,7 @@
 // floor does the same work in a process of its own, beside a loop that does nothing.
 import { open, type Change } from 'ipvs';
 import type { Floor } from './floor';
-import { held, type Held } from './measure';
+import { watched, type Held } from './measure';
 import { inNamespace } from './namespaces';
 import type { Holding } from './results';
 
@@ -18,12 +18,12 @@ export async function holding(
   for (let round = 0; round < rounds; round++) {
     await inNamespace(async (netns) => {
       await using ipvs = await open({ netns });
-      library.add.push(await held(() => ipvs.apply(changes)));
-      library.read.push(await held(() => ipvs.snapshot()));
+      library.add.push(await watched(() => ipvs.apply(changes)));
+      library.read.push(await watched(() => ipvs.snapshot()));
     });
     await inNamespace(async (netns) => {
-      control.add.push(await held(() => floor.fence(netns)));
-      control.read.push(await held(() => floor.read(netns)));
+      control.add.push(await watched(() => floor.fence(netns)));
+      control.read.push(await watched(() => floor.read(netns)));
     });
   }
   return (['add', 'read'] as const).map((task) => ({

@@ -60,6 +60,12 @@ export async function held(work: () => Promise<unknown>): Promise<Held> {
   };
 }
 
+/** The same, once everything is collected that earlier work left behind. */
+export function watched(work: () => Promise<unknown>): Promise<Held> {
+  collectGarbage();
+  return held(work);
+}
+
 export function collectGarbage(): void {
   if (globalThis.gc === undefined) throw new Error('run with node --expose-gc');
   globalThis.gc();

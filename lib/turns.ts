@@ -12,13 +12,15 @@ const RARE_LOOK = 1024;
 export class Turn {
   #look = LOOK;
   #left = LOOK;
-  #start = performance.now();
-  #looked = this.#start;
+  /** When it began, or a little after; unknown before the first look, so that little work never looks at all. */
+  #start: number | undefined;
+  #looked = 0;
 
   /** Whether to yield a pause now; counts one unit of work, all of them being of one kind. */
   over(): boolean {
     if (--this.#left > 0) return false;
     const now = performance.now();
+    if (this.#start === undefined) return this.#begin(now);
     const lap = now - this.#looked;
     // As rarely as the units are quick: no lap should take a good part of a turn.
     if (lap < TURN / 16) this.#look = Math.min(this.#look * 2, RARE_LOOK);
@@ -28,15 +30,20 @@ export class Turn {
     return now - this.#start > TURN;
   }
 
-  /** The same, after units of any kind: looks at the clock each time. */
+  /** The same, after units of any kind: looks at the clock each time. Only after `next`. */
   isLate(): boolean {
-    return performance.now() - this.#start > TURN;
+    return performance.now() - (this.#start ?? 0) > TURN;
   }
 
-  /** Call after the pause. */
+  /** Call after the pause, and at the start of work whose first units may be slow. */
   next(): void {
+    this.#begin(performance.now());
+  }
+
+  #begin(now: number): false {
     this.#left = this.#look;
-    this.#start = this.#looked = performance.now();
+    this.#start = this.#looked = now;
+    return false;
   }
 }
 
@@ -75,6 +82,7 @@ export function atOnce<T>(work: Work<T>): T {
 /** Does the work, with turns for others by the clock. Rejects with IpvsError `ABORT_ERR` when the signal comes between two. */
 export async function inTurns<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
   const turn = new Turn();
+  turn.next();
   for (;;) {
     const step = work.next();
     if (step.done === true) return step.value;
