@@ -5,7 +5,7 @@ import { parseCidr } from '../kube/cidr';
 import type { Endpoint } from '../kube/types';
 import type { Protocol } from '../model';
 import { endpointDigest, prefixOf } from './names';
-import { hostPortOf, shapeOf, type Rule } from './rule';
+import { asWritten, hostPortOf, shapeOf, type Rule } from './rule';
 import type { Dump, Table } from './save';
 import { weightsOf } from './weights';
 
@@ -49,7 +49,7 @@ export class PortChains {
   /** A rule leads to a chain, which a whole text has. */
   mustHave(rule: Rule): void {
     if (!this.#table.has(rule.target ?? ''))
-      this.report(rule, `it leads to ${rule.target ?? ''}, which is not in the text`);
+      this.report(rule, `it leads to ${asWritten(rule.target ?? '')}, which is not in the text`);
   }
 
   /** What the outside of a port leads to: only rules of policy Local look at where somebody is. */

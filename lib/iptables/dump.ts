@@ -6,7 +6,7 @@ import type { Endpoint, Frontend, ServicePort } from '../kube/types';
 import type { Family, Protocol } from '../model';
 import { PortChains, type Found } from './chains';
 import { portDigest } from './names';
-import { hostOf, shapeOf, type Rule } from './rule';
+import { asWritten, hostOf, shapeOf, type Rule } from './rule';
 import type { Dump } from './save';
 
 export interface ReadDump {
@@ -300,10 +300,10 @@ function saidBy({ comment = '' }: Rule): readonly [string, string] {
 
 function oddly({ odd, target }: Rule): string {
   return odd === undefined
-    ? `a rule that leads to ${target ?? 'nothing'} in a way that is not known here`
+    ? `a rule that leads to ${target === undefined ? 'nothing' : asWritten(target)} in a way that is not known here`
     : `${odd} is not known here`;
 }
 
 function mismatch({ target }: Rule, name: string): string {
-  return `${target ?? 'no target'} is no chain of ${name}, which its comment names`;
+  return `${target === undefined ? 'no target' : asWritten(target)} is no chain of ${asWritten(name)}, which its comment names`;
 }

@@ -83,11 +83,16 @@ export function readRule(line: string, from: number, place: string): Rule | stri
       return `${show(option.text)} is no option of a rule`;
     }
     const takes = take(rule, option.text, words, i + 1, not);
-    if (takes < 0) return `${option.text} has nothing after it`;
+    if (takes < 0) return `${asWritten(option.text)} has nothing after it`;
     i += takes;
     not = false;
   }
   return not ? 'it ends in !' : rule;
+}
+
+/** A word for a message: as it stands, unless it holds what no option and no chain should. */
+export function asWritten(word: string): string {
+  return /^[-\w.:/+]+$/.test(word) ? word : show(word);
 }
 
 /** Reads one option; how many words it takes, or -1 where they are missing. */
@@ -112,7 +117,7 @@ function take(
   const takes = withWord(rule, option, word ?? '', not);
   if (takes) return word === undefined ? -1 : 1;
   // Something new: what follows it may be its words.
-  rule.odd ??= option;
+  rule.odd ??= asWritten(option);
   let count = 0;
   while (isArgument(words[at + count])) count++;
   return count;

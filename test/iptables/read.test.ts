@@ -128,6 +128,13 @@ test('rules of ours that say something unknown are passed over', () => {
   expect(spoilt(cluster, '$1 -j')).toEqual([
     `line ${portal}: chain KUBE-SERVICES: -j has nothing after it; passed over`,
   ]);
+  // What no option and no chain holds is shown so that it stays in its line.
+  expect(spoilt(cluster, '$1 --\0')).toEqual([
+    `line ${portal}: chain KUBE-SERVICES: "--\\u0000" is not known here; passed over`,
+  ]);
+  expect(spoilt(cluster, '$1 -j KUBE-\0')).toEqual([
+    `line ${portal}: chain KUBE-SERVICES: "KUBE-\\u0000" is no chain of ns1/web:p80, which its comment names; passed over`,
+  ]);
   expect(spoilt(/(-j KUBE-SVC-)/, '! $1')).toHaveLength(1);
   expect(spoilt(/-d 172\.30\.0\.10/, '! $&')).toHaveLength(1);
   expect(spoilt(/-d 172\.30\.0\.10/, '-d 172.30.0.0/24')).toHaveLength(1);
