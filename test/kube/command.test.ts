@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import v8 from 'node:v8';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
@@ -23,6 +24,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'ipvs-kube-'));
 });
 afterEach(() => {
+  jest.restoreAllMocks();
   rmSync(folder, { recursive: true });
 });
 
@@ -265,6 +267,37 @@ test('YAML that would take minutes is refused with the way out', async () => {
       /YAML of more than 64 MB would take minutes to read: print it with -o json/,
     ),
   ]);
+});
+
+test('a dump of half a gigabyte is read as it comes', async () => {
+  const [web, endpoints] = items.map((item) => JSON.stringify(item));
+  const other = gzipSync(`,${JSON.stringify({ kind: 'ConfigMap', data: 'x'.repeat(2 ** 20) })}`);
+  // Members of a gzip file follow one another as its text does.
+  const dump = [
+    gzipSync(`{"kind":"List","items":[${web}`),
+    ...Array<Buffer>(500).fill(other),
+    gzipSync(`,${endpoints}]}`),
+  ];
+  const name = file('a.json.gz', Buffer.concat(dump));
+  const before = process.resourceUsage().maxRSS;
+  const { stdout, stderr } = await map('-f', name, '--output', 'save');
+  expect(stdout).toBe(SERVED);
+  expect(stderr).toMatch(/ConfigMap: 500 are no Service/);
+  expect(process.resourceUsage().maxRSS - before).toBeLessThan(200 * 1024);
+});
+
+test('more objects than memory holds are refused with the way out', async () => {
+  const statistics = v8.getHeapStatistics();
+  const small = { ...statistics, heap_size_limit: 2 ** 20 };
+  jest.spyOn(v8, 'getHeapStatistics').mockReturnValue(small);
+  const many = JSON.stringify({ ...list, items: Array<unknown>(200).fill(items).flat() });
+  const { status, stdout, stderr } = await map('-f', file('a.json', many));
+  expect([status, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(
+    /a\.json: after \d+ services and \d+ slices, the rest would not fit into the memory that Node.js may use \(1 MB\): give it more: NODE_OPTIONS=--max-old-space-size=4/,
+  );
+  const few = JSON.stringify({ ...list, items: Array<unknown>(60).fill(items).flat() });
+  expect((await map('-f', file('b.json', few))).status).toBe(0);
 });
 
 test.each([

@@ -1,5 +1,6 @@
 // Objects of a cluster, out of whatever stands around them: services and endpoint slices are kept, with no more of them
 // than a map looks at; of the rest, how many there were.
+import { getHeapStatistics } from 'node:v8';
 import type { KubeEndpointSlice, KubeService } from '../../kube';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -16,7 +17,11 @@ const ENDPOINT = ['addresses', 'conditions', 'hints', 'nodeName', 'zone'];
 /** What kubectl leaves behind for itself, often the largest part of an object. */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
+/** What a service, a slice or an endpoint may come to in the end, with its part of the program and of what is compared. */
+const BYTES_EACH = 3072;
+
 export class Gathered {
+  #room = Math.floor(getHeapStatistics().heap_size_limit / BYTES_EACH);
   readonly services: KubeService[] = [];
   readonly slices: KubeEndpointSlice[] = [];
   readonly others = new Map<string, number>();
@@ -35,8 +40,8 @@ export class Gathered {
     const { items } = object;
     const kind = kindOf(object);
     if (Array.isArray(items)) this.take(items);
-    else if (kind === 'Service') this.services.push(slimService(object));
-    else if (kind === 'EndpointSlice') this.slices.push(slimSlice(object));
+    else if (kind === 'Service') this.services.push(this.#fitting(slimService(object)));
+    else if (kind === 'EndpointSlice') this.slices.push(this.#fitting(slimSlice(object)));
     else if (!kind.endsWith('List')) this.#count(kind);
   }
 
@@ -48,6 +53,17 @@ export class Gathered {
         ([kind, count]) =>
           `${kind}: ${count === 1 ? 'one is' : `${count} are`} no Service and no EndpointSlice; passed over`,
       );
+  }
+
+  // Without a word of ours, the process would end in one of the collector's.
+  #fitting<T extends KubeService | KubeEndpointSlice>(kept: T): T {
+    const { endpoints } = kept as KubeEndpointSlice;
+    this.#room -= 1 + (Array.isArray(endpoints) ? endpoints.length : 0);
+    if (this.#room >= 0) return kept;
+    const megabytes = Math.floor(getHeapStatistics().heap_size_limit / 2 ** 20);
+    throw new Error(
+      `after ${this.services.length} services and ${this.slices.length} slices, the rest would not fit into the memory that Node.js may use (${megabytes} MB): give it more: NODE_OPTIONS=--max-old-space-size=${4 * megabytes}`,
+    );
   }
 
   #count(kind: string): void {

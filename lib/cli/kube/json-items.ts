@@ -113,8 +113,12 @@ export class JsonItems {
     const text = Buffer.concat(this.#pieces).toString();
     this.#clear();
     this.#count++;
+    this.take(this.#parse(text));
+  }
+
+  #parse(text: string): unknown {
     try {
-      this.take(JSON.parse(text));
+      return JSON.parse(text);
     } catch (error) {
       throw new Error(`item ${this.#count} is not JSON: ${(error as Error).message}`, {
         cause: error,
