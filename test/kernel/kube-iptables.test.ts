@@ -1,34 +1,15 @@
 // Who reaches what in iptables mode, with real packets: the rules of a service map in the kernel, and every way to a service
 // from a pod, from the node itself and from outside. kube-outcomes.ts says what the words mean.
-import { execFileSync } from 'node:child_process';
-import { iptablesProgram } from '../../lib/iptables';
 import { expectCells, frontend, mapOf, outcome, outcomeCells, singleCells } from './kube-outcomes';
-import { FAMILIES, POD_RANGES, sysctl, VIEW, World } from './kube-world';
+import { applyRules } from './kube-programs';
+import { FAMILIES, POD_RANGES, World } from './kube-world';
 
 let world: World;
 beforeAll(async () => {
   world = await World.make();
-  apply();
+  applyRules(world, mapOf(world), { clusterCIDRs: POD_RANGES });
 }, 60_000);
 afterAll(() => world.delete());
-
-function apply(): void {
-  const { namespace } = world.node;
-  const program = iptablesProgram(mapOf(world), VIEW, { clusterCIDRs: POD_RANGES });
-  expect(program.problems).toEqual([]);
-  if (program.routeLocalnet) sysctl(namespace, 'net.ipv4.conf.all.route_localnet=1');
-  for (const family of FAMILIES) {
-    const iptables = family === 'ipv4' ? 'iptables-legacy' : 'ip6tables-legacy';
-    const jumps = (program.jumps[family] ?? []).map(
-      ({ table, from, to, match, comment }) =>
-        `*${table}\n-I ${from} ${match}${comment && ` -m comment --comment "${comment}"`} -j ${to}\nCOMMIT\n`,
-    );
-    const input = (program.rules[family] ?? '') + jumps.join('');
-    execFileSync('ip', ['netns', 'exec', namespace.name, `${iptables}-restore`, '--noflush'], {
-      input,
-    });
-  }
-}
 
 const TABLE = `
 from     to            policy          here         elsewhere    nowhere

@@ -1,32 +1,26 @@
 // Who reaches what in IPVS mode, with real packets: the program of a service map on a node, and every way to a service from a
 // pod, from the node itself and from outside. kube-outcomes.ts says what the words mean.
-import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Family } from '../../lib';
-import { ipvsProgram, type IpvsProgramOptions } from '../../lib/kube';
-import { openNode } from '../../lib/node';
+import type { IpvsProgramOptions } from '../../lib/kube';
 import { expectCells, frontend, mapOf, outcome, outcomeCells, singleCells } from './kube-outcomes';
-import { FAMILIES, POD_RANGES, sysctl, VIEW, World } from './kube-world';
+import { IpvsMode } from './kube-programs';
+import { FAMILIES, POD_RANGES, sysctl, World } from './kube-world';
 
 const PING = path.join(__dirname, 'programs/ping.pl');
 
 let world: World;
-let folder: string;
+const mode = new IpvsMode();
 beforeAll(async () => {
   world = await World.make();
-  folder = mkdtempSync('/tmp/ipvs-kube-ipvs-');
 }, 60_000);
 afterAll(async () => {
   await world.delete();
-  rmSync(folder, { recursive: true });
+  mode[Symbol.dispose]();
 });
 
-async function apply(options: IpvsProgramOptions = {}): Promise<void> {
-  const program = ipvsProgram(mapOf(world), VIEW, { clusterCIDRs: POD_RANGES, ...options });
-  const netns = world.node.namespace.name;
-  await using node = await openNode({ netns, record: path.join(folder, 'node.json') });
-  const { problems } = await node.apply(program);
-  expect(problems).toEqual([]);
+function apply(options: IpvsProgramOptions = {}): Promise<void> {
+  return mode.apply(world, mapOf(world), { clusterCIDRs: POD_RANGES, ...options });
 }
 
 function ping(family: Family): string {

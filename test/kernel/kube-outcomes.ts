@@ -35,6 +35,14 @@ const SERVICES: readonly Wanted[] = [
   { name: 'for the node', place: 'here', spec: ranges('192.168.0.0/24', 'fd00:192::/64') },
   { name: 'for pods', place: 'here', spec: ranges('10.1.0.0/16', 'fd00:10:1::/48') },
   { name: 'affine', place: 'here', spec: { sessionAffinity: 'ClientIP' } },
+  {
+    name: 'affine for 3 s',
+    place: 'here',
+    spec: {
+      sessionAffinity: 'ClientIP',
+      sessionAffinityConfig: { clientIP: { timeoutSeconds: 3 } },
+    },
+  },
 ];
 
 function ranges(...loadBalancerSourceRanges: readonly string[]): object {
