@@ -94,10 +94,10 @@ export default defineConfig(
       './*',
       '../*',
       '!./plan',
-      ...['address', 'errors', 'id', 'ipvsadm-args', 'model', 'order', 'settings'].flatMap(
+      ...['address', 'errors', 'id', 'ipvsadm-args', 'model', 'order', 'plain', 'settings'].flatMap(
         (name) => [`!./${name}`, `!../${name}`],
       ),
-      ...['arrange', 'compare', 'options', 'servers', 'text'].map((name) => `!./${name}`),
+      ...['arrange', 'compare', 'options', 'servers', 'text', 'there'].map((name) => `!./${name}`),
       '!./plan/*',
     ],
     'a plan is a pure function of two states',

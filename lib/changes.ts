@@ -6,6 +6,7 @@ import { InvalidInput, show } from './errors';
 import { toDestinationKey, toServiceKey } from './id';
 import { Command, LAYOUT, Records } from './layout';
 import type { Family, ServiceKey } from './model';
+import { hasDestinationNames, INT_MAX, isRecord, isWhole, type Loose } from './plain';
 import {
   AF_INET,
   AF_INET6,
@@ -24,15 +25,12 @@ export type LooseChange = {
   readonly destination?: unknown;
 };
 
-type Loose = Readonly<Record<string, unknown>>;
-
 const NOTHING: Partial<LooseChange> = {};
 
 const { size: SIZE, service: KEY_AT, settings: SETTINGS_AT } = LAYOUT.ChangeRecord;
 const KEY = LAYOUT.ServiceKey;
 const SETTINGS = LAYOUT.ServiceSettings;
 const DESTINATION = LAYOUT.DestinationSettings;
-const INT_MAX = 2147483647;
 
 /** Checks changes and writes them as records. */
 export class ChangeWriter {
@@ -102,7 +100,7 @@ export class ChangeWriter {
 
   /** Writes a service of nothing but key and scheduler; false when it is more, or wrong. */
   #plainService(to: Records, row: number, command: number, service: unknown): boolean {
-    if (!isPlain(service)) return false;
+    if (!isRecord(service)) return false;
     for (const name in service) if (!isPlainSetting(name)) return false;
     const { scheduler } = service;
     if (typeof scheduler !== 'string' || scheduler !== this.#scheduler) return false;
@@ -124,9 +122,9 @@ export class ChangeWriter {
     service: unknown,
     destination: unknown,
   ): boolean {
-    if (!isPlain(service) || !isPlain(destination)) return false;
+    if (!isRecord(service) || !isRecord(destination)) return false;
     if (!this.#remember(service)) return false;
-    for (const name in destination) if (!isDestinationSetting(name)) return false;
+    if (!hasDestinationNames(destination)) return false;
     const { address, port, forward = 'masq', weight = 1 } = destination;
     const { upperThreshold = 0, lowerThreshold = 0, tunnel } = destination;
     if (typeof address !== 'string' || !isWhole(port, 65535) || tunnel !== undefined) return false;
@@ -181,34 +179,7 @@ export class ChangeWriter {
   }
 }
 
-function isPlain(value: unknown): value is Loose {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isWhole(value: unknown, most: number): value is number {
-  return typeof value === 'number' && value >>> 0 === value && value <= most;
-}
-
 // Comparing names that are constants is faster than looking them up.
 function isPlainSetting(name: string): boolean {
   return name === 'protocol' || name === 'address' || name === 'port' || name === 'scheduler';
-}
-
-function isDestinationSetting(name: string): boolean {
-  switch (name) {
-    case 'address':
-    case 'port':
-    case 'forward':
-    case 'weight':
-    case 'upperThreshold':
-    case 'lowerThreshold':
-    case 'tunnel':
-    case 'activeConnections':
-    case 'inactiveConnections':
-    case 'persistentConnections':
-    case 'stats':
-      return true;
-    default:
-      return false;
-  }
 }

@@ -18,7 +18,8 @@ import type {
   Timeouts,
   Tunnel,
 } from './model';
-import { flagBits, flagsOf, NO_TUNNEL, type FullDestination, type FullService } from './settings';
+import { NO_TUNNEL } from './plain';
+import { flagBits, flagsOf, type FullDestination, type FullService } from './settings';
 
 export { Command, LAYOUT, NOT_TRIED, Records, rowCount } from './layout';
 

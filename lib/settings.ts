@@ -2,6 +2,7 @@
 // (unknown protocols, port 0 without persistence, netmasks of 0, upside-down ranges), and an edit replaces everything.
 import { InvalidInput, show } from './errors';
 import { familyOf, toAddress, toDestinationKey, toNumber, toServiceKey } from './id';
+import { INT_MAX, NO_TUNNEL, plainDestination } from './plain';
 import type {
   DestinationKey,
   Family,
@@ -34,7 +35,6 @@ export const SCHEDULERS = [
 /** Kernel modules called ip_vs_* that are no schedulers: naming one would load it and then fail. */
 const NOT_SCHEDULERS = ['ftp', 'pe_sip'];
 
-const INT_MAX = 2147483647;
 /** Thirty-one days: the longest persistence and timeout that ipvsadm takes. */
 export const LONGEST_TIMEOUT = 2678400;
 /** Longest name the kernel takes: IP_VS_SCHEDNAME_MAXLEN, IP_VS_PENAME_MAXLEN and IFNAMSIZ, less the NUL. */
@@ -129,6 +129,11 @@ export function toFullService(input: unknown): FullService {
 
 /** Checks a destination of that service as given by the caller and fills in the defaults. Throws InvalidInput. */
 export function toFullDestination(service: ServiceKey, input: unknown): FullDestination {
+  return plainDestination(service, input) ?? checkedDestination(service, input);
+}
+
+/** The long way, with the words for what is wrong. */
+export function checkedDestination(service: ServiceKey, input: unknown): FullDestination {
   const destination = toRecord('destination', input);
   onlyNames('destination', destination, DESTINATION_NAMES);
   const key = toDestinationKey(destination);
@@ -316,9 +321,6 @@ function toForward(value: unknown): Forward {
     value === 'local' || value === 'bypass' ? "is the kernel's own" : 'is no forward method';
   throw new InvalidInput(`forward: ${show(value)} ${why}: use 'masq', 'route' or 'tunnel'`);
 }
-
-/** What the kernel keeps for a destination whose forward method is not `tunnel`. */
-export const NO_TUNNEL = { type: 'ipip', port: 0, checksum: false } as const;
 
 function toTunnel(value: unknown, forward: Forward): FullDestination['tunnel'] {
   if (value === undefined) return NO_TUNNEL;

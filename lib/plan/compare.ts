@@ -1,7 +1,8 @@
 // What is wanted against what there is. The wanted side has been checked and every default filled in; the other is taken as
 // it comes, as the kernel may hold what our checks would refuse, and what is left out there is the default.
 import type { Destination, Service } from '../model';
-import { flagBits, NO_TUNNEL, type FullDestination, type FullService } from '../settings';
+import { NO_TUNNEL } from '../plain';
+import { flagBits, type FullDestination, type FullService } from '../settings';
 import { familyOf } from '../id';
 
 export function sameService(wanted: FullService, found: Service): boolean {

@@ -11,6 +11,7 @@ import {
 import { destinationOf, effectOf, sameDestination, sameService, serviceOf } from './compare';
 import type { FullOptions, LeavingDestination } from './options';
 import type { Step } from './text';
+import { areDistinct, areThere } from './there';
 
 /** A service as it is wanted: checked; its destinations not yet. */
 export interface Wanted {
@@ -95,6 +96,9 @@ export function stepsToChange(
 ): ServerSteps {
   const { key } = full;
   const there = found.destinations;
+  if (areThere(key, destinations, there)) {
+    return { key, service: editOf(full, found), destinations: [], draining: [] };
+  }
   const checked = toFullDestinations(key, destinations);
   const order = orderOf(checked, there);
   const places = order === undefined ? placesOf(key, there) : NO_PLACES;
@@ -142,7 +146,7 @@ function orderOf(
 ): 'same' | 'reverse' | undefined {
   if (wanted.length !== there.length) return undefined;
   // One that is wanted twice matches one that is there twice: only looking them up tells.
-  if (new Set(wanted.map(({ key }) => key.address)).size < wanted.length) return undefined;
+  if (!areDistinct(wanted.map(({ key }) => key.address))) return undefined;
   const last = there.length - 1;
   if (wanted.every(({ key }, i) => isAt(key, there[last - i]))) return 'reverse';
   return wanted.every(({ key }, i) => isAt(key, there[i])) ? 'same' : undefined;
