@@ -74,13 +74,14 @@ export function serviceOf({
   onePacket,
   persistence,
 }: FullService): Service {
-  const service = { ...key, scheduler, schedulerFlags, onePacket };
+  const settings = { scheduler, schedulerFlags, onePacket };
+  // A spread in front of other fields would cost more than all the rest.
+  const service: Service = Object.assign({}, key, settings);
   if (persistence === undefined) return service;
   const { timeout, prefix, engine } = persistence;
-  return {
-    ...service,
-    persistence: { timeout, prefix, ...(engine === '' ? {} : { engine }) },
-  };
+  return Object.assign(service, {
+    persistence: engine === '' ? { timeout, prefix } : { timeout, prefix, engine },
+  });
 }
 
 /** A destination as a change carries it. */
