@@ -284,7 +284,7 @@ test('a dump of half a gigabyte is read as it comes', async () => {
   expect(stdout).toBe(SERVED);
   expect(stderr).toMatch(/ConfigMap: 500 are no Service/);
   expect(process.resourceUsage().maxRSS - before).toBeLessThan(200 * 1024);
-});
+}, 60_000);
 
 test('more objects than memory holds are refused with the way out', async () => {
   const statistics = v8.getHeapStatistics();
