@@ -60,6 +60,16 @@ export interface RouteHandle {
   close(): Promise<void>;
 }
 
+/** What a call about ip sets asks for, in the same numbers. */
+export const SetsOp = { sets: 80 } as const;
+export type SetsOp = (typeof SetsOp)[keyof typeof SetsOp];
+
+/** An open nfnetlink socket in one network namespace; calls as of a NativeHandle. */
+export interface SetsHandle {
+  call(op: SetsOp, request: Uint8Array): Promise<ArrayBuffer>;
+  close(): Promise<void>;
+}
+
 /** The addon itself. Failures are plain errors that carry `op` (a step such as `socket`) and `errno` (positive). */
 export interface NativeBinding {
   /** `netns` is a path; empty is the caller's. `timeout` in milliseconds bounds the wait for an answer; 0 is forever. */
@@ -67,6 +77,15 @@ export interface NativeBinding {
   openSync(netns: string, timeout: number): NativeHandle;
   /** A handle for network devices and their addresses. */
   openRoute(netns: string, timeout: number): Promise<RouteHandle>;
+  /** A handle for ip sets. */
+  openSets(netns: string, timeout: number): Promise<SetsHandle>;
+  /**
+   * Starts a program without a copy of this process; the request is written by lib/node/child.ts. Resolves to its process
+   * id and three descriptors, which are the caller's to close: its standard input, output and error.
+   */
+  spawn(request: Uint8Array): Promise<ArrayBuffer>;
+  /** The wait status of a program that has ended, -1 while it runs. Asked again after that it throws ECHILD. */
+  reap(pid: number): number;
   /** Record and field offsets as C++ sees them: `{ ChangeRecord: { size, command: 0, … }, … }`, as JSON text. */
   layout(): string;
 }

@@ -16,6 +16,7 @@ import { uptime, type Drain } from './node/drains';
 import { openLinks, type Links } from './node/links';
 import { observe, systemSysctls, type NodeSystem } from './node/observe';
 import { planNode, type NodePlan } from './node/plan';
+import { openSets, type SetReader } from './node/set-reader';
 import { readRecord, type NodeRecord } from './node/record';
 import { describePlan } from './node/report';
 import { wantedSysctls } from './node/sysctls';
@@ -100,12 +101,18 @@ export interface Node extends AsyncDisposable {
 /** Opens a node: IPVS and rtnetlink in one namespace. @public */
 export async function openNode(options: NodeOptions = {}): Promise<Node> {
   const full = toFullOptions(options);
-  const links = await openLinks(full.netns);
+  const opened: { close(): Promise<void> }[] = [];
+  const opening = async <T extends { close(): Promise<void> }>(part: Promise<T>): Promise<T> => {
+    opened.push(await part);
+    return part;
+  };
   try {
-    const ipvs = await open(full.netns === '' ? {} : { netns: full.netns });
-    return new LocalNode(full, ipvs, links);
+    const links = await opening(openLinks(full.netns));
+    const sets = await opening(openSets(full.netns));
+    const ipvs = await opening(open(full.netns === '' ? {} : { netns: full.netns }));
+    return new LocalNode(full, ipvs, links, sets);
   } catch (error) {
-    await links.close();
+    for (const part of opened) await part.close();
     throw error;
   }
 }
@@ -144,13 +151,15 @@ class LocalNode implements Node {
   readonly #options: FullOptions;
   readonly #ipvs: Ipvs;
   readonly #links: Links;
+  readonly #sets: SetReader;
   /** Settled when the calls so far that change something are over. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(options: FullOptions, ipvs: Ipvs, links: Links) {
+  constructor(options: FullOptions, ipvs: Ipvs, links: Links, sets: SetReader) {
     this.#options = options;
     this.#ipvs = ipvs;
     this.#links = links;
+    this.#sets = sets;
   }
 
   async plan(program: NodeProgram, options: NodePlanOptions = {}): Promise<NodeReport> {
@@ -189,7 +198,8 @@ class LocalNode implements Node {
     const system = this.#system();
     const kept = await readRecord(this.#options.record);
     const families = Object.keys(kept.record.rules) as Family[];
-    const observed = await observe(system, families, [], kept.record);
+    const { sets } = kept.record;
+    const observed = await observe(system, { families, sets, settings: [] }, kept.record);
     const steps = cleanupSteps(system, observed, kept);
     await runSteps(steps);
     return {
@@ -208,7 +218,7 @@ class LocalNode implements Node {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#ipvs.close(), this.#links.close()]);
+    await Promise.all([this.#ipvs.close(), this.#links.close(), this.#sets.close()]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -218,7 +228,10 @@ class LocalNode implements Node {
   #system(signal?: AbortSignal): NodeSystem {
     const { netns } = this.#options;
     const tools = systemTools({ netns, signal });
-    return { ipvs: this.#ipvs, links: this.#links, tools, sysctls: systemSysctls(netns, tools) };
+    return {
+      ...{ ipvs: this.#ipvs, links: this.#links, sets: this.#sets, tools },
+      sysctls: systemSysctls(netns, tools),
+    };
   }
 
   async #plan(
@@ -234,9 +247,13 @@ class LocalNode implements Node {
       ipv6: families.includes('ipv6'),
       kernel: parseVersion(release()),
     });
-    const paths = settings.map(({ path }) => path);
     if (record.revision === 0) await checkIpset(system.tools);
-    const observed = await observe(system, families, paths, record);
+    const scope = {
+      families,
+      sets: [...program.sets.keys()],
+      settings: settings.map(({ path }) => path),
+    };
+    const observed = await observe(system, scope, record);
     const excluded = program.excludeCIDRs.map((range) => toCidr('excludeCIDRs', range));
     const now = uptime();
     return planNode({

@@ -1,8 +1,8 @@
 // Network devices and their addresses, over the border.
-import { IpvsError } from '../errors';
-import { loadBinding, RouteOp, type NativeFailure, type RouteHandle } from '../native';
-import { getSystemErrorMap } from 'node:util';
+import type { IpvsError } from '../errors';
+import { loadBinding, RouteOp, type RouteHandle } from '../native';
 import type { BoundAddress } from './addresses';
+import { explain, PLACE_WORDS, toError } from './explain';
 import {
   readAddresses,
   readLinks,
@@ -39,7 +39,7 @@ export async function openLinks(netns: string): Promise<Links> {
   try {
     return new NativeLinks(await loadBinding().openRoute(netns, TIMEOUT));
   } catch (error) {
-    throw explain('openLinks', error);
+    throw explain('openLinks', error, WORDS);
   }
 }
 
@@ -86,39 +86,18 @@ class NativeLinks implements Links {
     try {
       return await this.#handle.call(op, request);
     } catch (error) {
-      throw explain(operation, error);
+      throw explain(operation, error, WORDS);
     }
   }
 }
 
 function addressError({ op, address }: AddressChange, errno: number): IpvsError {
-  return toError(`${op === 'add' ? 'addAddress' : 'removeAddress'} ${address}`, errno);
-}
-
-function explain(operation: string, error: unknown): unknown {
-  if (error instanceof IpvsError) return error;
-  const { errno } = error as Partial<NativeFailure>;
-  return typeof errno === 'number' ? toError(operation, errno, error) : error;
+  return toError(`${op === 'add' ? 'addAddress' : 'removeAddress'} ${address}`, errno, WORDS);
 }
 
 const WORDS: Readonly<Record<string, string>> = {
-  EPERM: 'no permission: run it as root',
-  EACCES: 'no permission: run it as root',
+  ...PLACE_WORDS,
   EEXIST: 'it exists already: see ip link',
   ENODEV: 'the device is gone: try again',
-  ENOENT: 'there is no such namespace: see ip netns',
   ENOTSUP: 'the kernel has no such devices or addresses: modprobe dummy, and ipv6 for IPv6',
-  EBADF: 'it was closed',
-  ETIMEDOUT: 'the kernel gave no answer in time: try again',
 };
-
-function toError(what: string, errno: number, cause?: unknown): IpvsError {
-  const [name, words] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown'];
-  const [operation = what] = what.split(' ');
-  return new IpvsError(`${what}: ${WORDS[name] ?? `${words} (${name})`}`, {
-    code: name,
-    errno,
-    operation,
-    cause,
-  });
-}

@@ -6,7 +6,8 @@ import type { BoundAddress } from './addresses';
 import type { Link } from './link-records';
 import type { Links } from './links';
 import type { NodeRecord } from './record';
-import { parseSets, type ActualSet } from './sets';
+import type { SetReader } from './set-reader';
+import type { ActualSet } from './sets';
 import type { Setting } from './sysctls';
 import type { Tools } from './tools';
 import { findRules, type FoundRules } from './variant';
@@ -15,6 +16,7 @@ import { findRules, type FoundRules } from './variant';
 export interface NodeSystem {
   readonly ipvs: Pick<Ipvs, 'snapshot' | 'servers' | 'destinations' | 'apply'>;
   readonly links: Links;
+  readonly sets: SetReader;
   readonly tools: Tools;
   readonly sysctls: Sysctls;
 }
@@ -35,11 +37,19 @@ export interface Observed {
   readonly settings: ReadonlyMap<string, string>;
 }
 
-/** @param families - whose rules are read */
+/** What is looked at. */
+export interface Scope {
+  /** Whose rules. */
+  readonly families: readonly Family[];
+  /** Names of ip sets. */
+  readonly sets: readonly string[];
+  /** Paths under /proc/sys. */
+  readonly settings: readonly string[];
+}
+
 export async function observe(
   system: NodeSystem,
-  families: readonly Family[],
-  settings: readonly string[],
+  { families, sets: names, settings }: Scope,
   record: NodeRecord,
 ): Promise<Observed> {
   const [servers, links, addresses, sets, ...rules] = await Promise.all([
@@ -47,7 +57,7 @@ export async function observe(
     system.ipvs.servers(),
     system.links.links(),
     system.links.addresses(),
-    system.tools.run('ipset', ['save']),
+    system.sets.read(names),
     ...families.map((family) =>
       findRules(system.tools, family, record.rules[family]?.variant).then(
         (found) => [family, found] as const,
@@ -58,7 +68,7 @@ export async function observe(
     servers,
     links,
     addresses,
-    sets: parseSets(sets),
+    sets,
     rules: new Map(rules),
     settings: await system.sysctls.read(settings),
   };

@@ -1,4 +1,4 @@
-// ip sets as text: what `ipset save` prints, and what `ipset restore` must be told so that the sets become as wanted.
+// What `ipset restore` must be told so that the kernel's sets become as wanted.
 import type { Family } from '../model';
 
 /** A set as a program wants it. */
@@ -18,7 +18,8 @@ export interface ActualSet {
   readonly family: Family | undefined;
   /** The most entries it takes; undefined where its type knows no such limit. */
   readonly limit: number | undefined;
-  readonly entries: ReadonlySet<string>;
+  /** Each with its options, such as `skbmark 0x4000`; in the words of `ipset save`. */
+  readonly entries: ReadonlyMap<string, string>;
 }
 
 /** Lines for `ipset restore`, in two steps, so that nothing is taken away before what needs the new is in place. */
@@ -34,34 +35,6 @@ export interface SetPlan {
 // The kernel's limit on names: IPSET_MAXNAMELEN less the terminator.
 const NAME_LENGTH = 31;
 
-/** Reads what `ipset save` prints. Lines that it does not print are passed over. */
-export function parseSets(text: string): Map<string, ActualSet> {
-  const sets = new Map<string, ActualSet & { entries: Set<string> }>();
-  for (const line of text.split('\n')) {
-    const [verb, name, what, ...options] = line.split(' ');
-    if (name === undefined || what === undefined) continue;
-    if (verb === 'create') sets.set(name, readCreate(what, options));
-    if (verb === 'add') sets.get(name)?.entries.add(canonicalEntry(what));
-  }
-  return sets;
-}
-
-function readCreate(type: string, options: readonly string[]) {
-  const option = (key: string) => {
-    const at = options.indexOf(key);
-    return at === -1 ? undefined : options[at + 1];
-  };
-  const family = option('family');
-  const limit = option('maxelem');
-  return {
-    type,
-    family:
-      family === undefined ? undefined : family === 'inet6' ? ('ipv6' as const) : ('ipv4' as const),
-    limit: limit === undefined ? undefined : Number(limit),
-    entries: new Set<string>(),
-  };
-}
-
 /** What makes the kernel's sets as wanted. Sets that are not wanted are left alone. */
 export function planSets(
   wanted: ReadonlyMap<string, WantedSet>,
@@ -70,10 +43,10 @@ export function planSets(
   const plan = { grow: [] as string[], shrink: [] as string[], problems: [] as string[] };
   for (const [name, set] of wanted) {
     const now = actual.get(name);
-    const entries = new Set(set.entries.map(canonicalEntry));
+    const entries = entriesOf(set);
     if (now === undefined) {
       plan.grow.push(createLine(name, set, entries.size));
-      for (const entry of entries) plan.grow.push(`add ${name} ${entry}`);
+      for (const [entry, options] of entries) plan.grow.push(addLine(name, entry, options));
     } else if (now.type !== set.type || (now.family ?? set.family) !== set.family) {
       plan.problems.push(
         `the ip set ${name} is a ${describe(now)}, not the ${describe(set)} it must be: see who made it, then destroy it: ipset destroy ${name}`,
@@ -87,26 +60,35 @@ export function planSets(
   return plan;
 }
 
+type Entries = ReadonlyMap<string, string>;
+
+// Options are no part of what tells two entries apart: adding one that is there gives it other options, and deleting one
+// takes none.
 function difference(
   name: string,
-  entries: ReadonlySet<string>,
-  now: ReadonlySet<string>,
+  entries: Entries,
+  now: Entries,
   plan: { grow: string[]; shrink: string[] },
 ): void {
-  for (const entry of entries) if (!now.has(entry)) plan.grow.push(`add ${name} ${entry}`);
-  for (const entry of now) if (!entries.has(entry)) plan.shrink.push(`del ${name} ${entry}`);
+  for (const [entry, options] of entries)
+    if (now.get(entry) !== options) plan.grow.push(addLine(name, entry, options));
+  for (const entry of now.keys()) if (!entries.has(entry)) plan.shrink.push(`del ${name} ${entry}`);
 }
 
 // The limit of a set cannot be raised; but a larger one can take its place, while rules refer to it.
-function replace(name: string, set: WantedSet, entries: ReadonlySet<string>): string[] {
+function replace(name: string, set: WantedSet, entries: Entries): string[] {
   const larger = `${name.slice(0, NAME_LENGTH - 4)}-new`;
   return [
     createLine(larger, set, entries.size),
     `flush ${larger}`,
-    ...[...entries].map((entry) => `add ${larger} ${entry}`),
+    ...[...entries].map(([entry, options]) => addLine(larger, entry, options)),
     `swap ${larger} ${name}`,
     `destroy ${larger}`,
   ];
+}
+
+function addLine(name: string, entry: string, options: string): string {
+  return options === '' ? `add ${name} ${entry}` : `add ${name} ${entry} ${options}`;
 }
 
 function createLine(name: string, set: WantedSet, size: number): string {
@@ -117,10 +99,22 @@ function createLine(name: string, set: WantedSet, size: number): string {
   return `create ${name} ${set.type} ${create}`;
 }
 
-/** As `ipset save` prints it: the prefix of a single address is left out. */
-function canonicalEntry(entry: string): string {
-  return entry.replace(/(?<=[.][^,]*)\/32$|(?<=:[^,]*)\/128$/, '');
+/** As `ipset save` prints them: the prefix of a single address is left out. */
+function entriesOf({ type, entries }: WantedSet): Map<string, string> {
+  const hasPrefixes = type.includes('net');
+  const found = new Map<string, string>();
+  for (const text of entries) {
+    const space = text.indexOf(' ');
+    const entry = space === -1 ? text : text.slice(0, space);
+    found.set(
+      hasPrefixes ? entry.replace(SINGLE, '') : entry,
+      space === -1 ? '' : text.slice(space + 1),
+    );
+  }
+  return found;
 }
+
+const SINGLE = /(?<=[.][^,]*)\/32$|(?<=:[^,]*)\/128$/;
 
 function describe(set: Pick<ActualSet, 'type' | 'family'>): string {
   return set.family === undefined || set.type.startsWith('bitmap:')

@@ -1,7 +1,7 @@
 // The programs that a node is set up with: run in its namespace, fed through their standard input, never through a shell.
-import { spawn } from 'node:child_process';
 import { before, parseVersion } from '../doctor/check';
 import { IpvsError } from '../errors';
+import { startChild, type Child } from './child';
 
 export interface ToolOptions {
   /** A path such as /run/netns/name; empty for the caller's own namespace. */
@@ -38,48 +38,78 @@ export function systemTools({ netns, signal }: ToolOptions): Tools {
   };
 }
 
-function start(
+async function start(
   file: string,
   program: string,
   args: readonly string[],
   input: string,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(file, args, {
-      env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:${SYSTEM_PATH}`, LC_ALL: 'C' },
-      stdio: ['pipe', 'pipe', 'pipe'],
-      signal,
-    });
-    // Not the option of spawn: its timer stays, and keeps the process, where the program is not there.
-    const limit = setTimeout(() => child.kill(), TIMEOUT);
-    const stdout: string[] = [];
-    const stderr: Buffer[] = [];
-    // Read as it comes: the rules of a large cluster are tens of megabytes, and no work for one piece.
-    child.stdout.setEncoding('utf8');
-    child.stdout.on('data', (chunk: string) => stdout.push(chunk));
-    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
-    child.on('error', (error) => {
-      clearTimeout(limit);
-      reject(signal?.aborted === true ? error : notStarted(file, error));
-    });
-    child.on('close', (code, killer) => {
-      clearTimeout(limit);
-      const complaint = Buffer.concat(stderr).toString();
-      if (code === 0) resolve(stdout.join(''));
-      else if (isMissing(file, code, complaint))
-        reject(notStarted(program, Object.assign(new Error(complaint), { code: 'ENOENT' })));
-      else reject(failed(program, code ?? killer ?? 'unknown', complaint));
-    });
-    // A program that ends before it has read everything says why on its standard error.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(input);
+  throwIfAborted(program, signal);
+  const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:${SYSTEM_PATH}`, LC_ALL: 'C' };
+  const child = await startChild({ file, args, env }).catch((error: unknown) => {
+    throw notStarted(file, error as NodeJS.ErrnoException);
   });
+  const { status, output, complaint } = await talk(child, input, signal);
+  throwIfAborted(program, signal);
+  if (status === 0) return output;
+  if (isMissing(file, status, complaint))
+    throw notStarted(program, Object.assign(new Error(complaint), { code: 'ENOENT' }));
+  throw failed(program, status, complaint);
+}
+
+interface Ended {
+  /** Its exit status, or the signal that ended it. */
+  readonly status: number | string;
+  readonly output: string;
+  readonly complaint: string;
+}
+
+/** Feeds it and reads it to its end; no longer than until the signal. */
+async function talk(child: Child, input: string, signal: AbortSignal | undefined): Promise<Ended> {
+  const { stdin, stdout, stderr } = child;
+  const kill = (): void => {
+    child.kill();
+  };
+  // Nobody waits for one that will not end, nor for what it has started itself, which may hold its streams open.
+  let abort = (): void => undefined;
+  const aborted = new Promise<string>((resolve) => {
+    abort = () => {
+      kill();
+      for (const stream of [stdin, stdout, stderr]) stream.destroy();
+      resolve('aborted');
+    };
+  });
+  signal?.addEventListener('abort', abort);
+  if (signal?.aborted === true) abort();
+  const limit = setTimeout(kill, TIMEOUT);
+  const output: string[] = [];
+  const complaint: string[] = [];
+  // Read as it comes: the rules of a large cluster are tens of megabytes, and no work for one piece.
+  stdout.setEncoding('utf8').on('data', (chunk: string) => output.push(chunk));
+  stderr.setEncoding('utf8').on('data', (chunk: string) => complaint.push(chunk));
+  // A program that ends before it has read everything says why on its standard error.
+  stdin.on('error', () => undefined);
+  stdin.end(input);
+  try {
+    const status = await Promise.race([child.ended, aborted]);
+    return { status, output: output.join(''), complaint: complaint.join('') };
+  } finally {
+    clearTimeout(limit);
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+function throwIfAborted(program: string, signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return;
+  const cause: unknown = signal.reason;
+  const details = { code: 'ABORT_ERR', operation: program, cause };
+  throw new IpvsError(`${program}: aborted by its signal`, details);
 }
 
 // nsenter(1) is there, what it was to run is not.
-function isMissing(file: string, code: number | null, complaint: string): boolean {
-  return file === 'nsenter' && code === 127 && /No such file or directory/.test(complaint);
+function isMissing(file: string, status: number | string, complaint: string): boolean {
+  return file === 'nsenter' && status === 127 && /No such file or directory/.test(complaint);
 }
 
 function notStarted(program: string, error: NodeJS.ErrnoException): IpvsError {

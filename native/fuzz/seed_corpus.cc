@@ -11,6 +11,7 @@
 #include "../test/conntable_text.h"
 #include "../test/flows.h"
 #include "../test/replies.h"
+#include "../test/sets.h"
 #include "replies.h"
 
 namespace ipvs {
@@ -73,6 +74,25 @@ void AddConversations(Corpus* corpus) {
   corpus->Add(overrun);
 }
 
+// Where the second message begins, in two bytes, then both.
+void AddSets(Corpus* corpus) {
+  const auto add = [&](const Attributes& first, const Attributes& second) {
+    const size_t cut = first.bytes().size();
+    std::vector<uint8_t> input = {static_cast<uint8_t>(cut), static_cast<uint8_t>(cut >> 8)};
+    input.insert(input.end(), first.bytes().begin(), first.bytes().end());
+    input.insert(input.end(), second.bytes().begin(), second.bytes().end());
+    corpus->Add(input);
+  };
+  const SetEntry net = {"10.0.0.1", 0, 80, IPPROTO_TCP, "10.1.0.0", 16, 0, true};
+  const SetEntry marked = {"fd00::1", 0, 53, IPPROTO_UDP, "", 0, 0x4000'ffff'ffffULL, false};
+  add(SetReply("A", "hash:ip,port,net", AF_INET, 65536, {net}),
+      SetReply("A", "", AF_INET, 0, {net, net}));
+  add(SetReply("B", "hash:ip,port", AF_INET6, 65536, {marked}),
+      SetReply("B", "", AF_INET6, 0, {marked}));
+  add(SetReply("C", "bitmap:port", AF_UNSPEC, 0, {}),
+      SetReply("C", "", AF_UNSPEC, 0, {{"", 0, 1}}));
+}
+
 void AddAll(const std::filesystem::path& root) {
   Corpus service(root, "service");
   Corpus destination(root, "destination");
@@ -101,6 +121,8 @@ void AddAll(const std::filesystem::path& root) {
   const Direction client6 = {"2001:db8::5", "2001:db8:1::1", 40000, 80};
   flows.Add(FlowReply(IPPROTO_TCP, client, server, 3, 431999));
   flows.Add(FlowReply(IPPROTO_SCTP, client6, client6, 4, 10));
+  Corpus sets(root, "sets");
+  AddSets(&sets);
   Corpus replies(root, "replies");
   AddConversations(&replies);
 }

@@ -7,14 +7,17 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "addon_calls.h"
 #include "addon_values.h"
 #include "bytes.h"
+#include "child.h"
 #include "connections.h"
 #include "failure.h"
+#include "ipset.h"
 #include "layout.h"
 #include "records.h"
 #include "route.h"
@@ -176,8 +179,16 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod<&Addon::Open<Connection>>("open"),
                              InstanceMethod<&Addon::OpenSync>("openSync"),
                              InstanceMethod<&Addon::Open<Route>>("openRoute"),
+                             InstanceMethod<&Addon::Open<IpSets>>("openSets"),
+                             InstanceMethod<&Addon::Spawn>("spawn"),
+                             InstanceMethod<&Addon::Reap>("reap"),
                              InstanceMethod<&Addon::Layout>("layout"),
                          });
+  }
+
+  // What still runs when the environment goes is waited for elsewhere.
+  ~Addon() {
+    for (const pid_t pid : children_) Orphan(pid);
   }
 
   Napi::Value NewHandle(std::shared_ptr<Conversation> connection) {
@@ -214,12 +225,54 @@ class Addon : public Napi::Addon<Addon> {
     return NewHandle(std::move(connection));
   }
 
+  // Resolves to (pid, stdin, stdout, stderr), whose descriptors are the caller's.
+  Napi::Value Spawn(const Napi::CallbackInfo& info) {
+    auto program = std::make_shared<Program>();
+    if (!ReadProgram(BytesOf(info, 0), program.get())) return Rejected(info.Env(), kBadRequest);
+    Promise promise(info.Env());
+    auto child = std::make_shared<Child>();
+    auto* task = new Task(
+        info.Env(), promise,
+        [program, child] {
+          ReapOrphans();
+          return Child::Start(*program, child.get());
+        },
+        [this, child](Napi::Env env) { return Hand(env, child.get()); }, nullptr, [](Task::End) {});
+    task->Queue();
+    return promise.value();
+  }
+
+  Napi::Value Hand(Napi::Env env, Child* child) {
+    Napi::ArrayBuffer reply = Napi::ArrayBuffer::New(env, 4 * sizeof(int32_t));
+    const pid_t pid = child->pid();
+    children_.insert(pid);
+    child->Release();
+    const Child::Streams streams = child->ReleaseStreams();
+    const int32_t values[] = {pid, streams.input, streams.output, streams.error};
+    std::memcpy(reply.Data(), values, sizeof(values));
+    return reply;
+  }
+
+  // The status that waitpid tells of, -1 while it runs. Only once, as the number is free after
+  // that.
+  Napi::Value Reap(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber()) throw Napi::TypeError::New(info.Env(), "pid must be a number");
+    const pid_t pid = info[0].As<Napi::Number>().Int32Value();
+    if (children_.count(pid) == 0) throw ErrorOf(info.Env(), {"wait", ECHILD});
+    int status = kRuns;
+    const Failure failure = ipvs::Reap(pid, &status);
+    if (failure || status != kRuns) children_.erase(pid);
+    if (failure) throw ErrorOf(info.Env(), failure);
+    return Napi::Number::New(info.Env(), status);
+  }
+
   Napi::Value Layout(const Napi::CallbackInfo& info) {
     return Napi::String::New(info.Env(), ipvs::Layout());
   }
 
   Napi::FunctionReference handle_class_;
   std::shared_ptr<Conversation> newborn_;
+  std::set<pid_t> children_;  // not reaped yet
 };
 
 Handle::Handle(const Napi::CallbackInfo& info) : ObjectWrap(info) {

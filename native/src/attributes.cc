@@ -1,6 +1,7 @@
 #include "attributes.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <netlink/attr.h>
 
 #include <algorithm>
@@ -26,6 +27,8 @@ bool AttributeReader::Next() {
 }
 
 uint16_t AttributeReader::NetworkU16() { return ntohs(U16()); }
+uint32_t AttributeReader::NetworkU32() { return ntohl(U32()); }
+uint64_t AttributeReader::NetworkU64() { return be64toh(Read<uint64_t>()); }
 
 uint64_t AttributeReader::Counter() {
   return value_.size() == sizeof(uint32_t) ? Read<uint32_t>() : Read<uint64_t>();
@@ -41,9 +44,9 @@ size_t AttributeReader::Address(uint8_t (&out)[16]) {
   return value_.size();
 }
 
-void AttributeReader::Text(char (&out)[16]) {
-  std::memset(out, 0, sizeof(out));
-  const size_t room = std::min(value_.size(), sizeof(out) - 1);
+void AttributeReader::CopyText(char* out, size_t size) {
+  std::memset(out, 0, size);
+  const size_t room = std::min(value_.size(), size - 1);
   for (size_t i = 0; i < room && value_[i] != 0; i++) out[i] = static_cast<char>(value_[i]);
 }
 

@@ -29,12 +29,17 @@ class AttributeReader {
   uint16_t U16() { return Read<uint16_t>(); }
   uint32_t U32() { return Read<uint32_t>(); }
   uint16_t NetworkU16();
+  uint32_t NetworkU32();
+  uint64_t NetworkU64();
   // A counter of four or eight bytes: STATS and STATS64 differ in nothing else.
   uint64_t Counter();
   // Four or sixteen bytes, and which; the rest of `out` becomes zero.
   size_t Address(uint8_t (&out)[16]);
   // Cuts what does not fit; `out` always ends in NUL.
-  void Text(char (&out)[16]);
+  template <size_t Size>
+  void Text(char (&out)[Size]) {
+    CopyText(out, Size);
+  }
 
   // Walks the attributes inside this one: `visit` is called on each.
   template <typename Visit>
@@ -58,6 +63,8 @@ class AttributeReader {
   }
 
  private:
+  void CopyText(char* out, size_t size);
+
   Bytes rest_;
   Bytes value_;
   uint16_t type_ = 0;

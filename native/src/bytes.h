@@ -50,6 +50,13 @@ class ByteBuffer {
     std::memcpy(Extend(sizeof(T)), &value, sizeof(T));
   }
 
+  // Over what is there already.
+  template <typename T>
+  void Replace(size_t offset, const T& value) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    std::memcpy(data_ + offset, &value, sizeof(T));
+  }
+
   // The address of `size` new bytes, which the caller fills.
   uint8_t* Extend(size_t size) {
     if (capacity_ - size_ < size) Grow(size_ + size);

@@ -7,6 +7,7 @@
 #include "connections.h"
 #include "layout.h"
 #include "route_records.h"
+#include "set_records.h"
 
 namespace ipvs {
 namespace {
@@ -115,6 +116,17 @@ std::string Layout() {
   {
     using Record = AddressChange;
     AppendRecord(&json, "AddressChange", sizeof(Record), {FIELD(command), FIELD(address)});
+  }
+  {
+    using Record = SetRecord;
+    AppendRecord(&json, "SetRecord", sizeof(Record),
+                 {FIELD(name), FIELD(type), FIELD(limit), FIELD(entries), FIELD(family)});
+  }
+  {
+    using Record = EntryRecord;
+    AppendRecord(&json, "EntryRecord", sizeof(Record),
+                 {FIELD(has), FIELD(protocol), FIELD(prefix), FIELD(prefix2), FIELD(port),
+                  FIELD(mark), FIELD(mask), FIELD(address), FIELD(address2)});
   }
   return json + "}";
 }

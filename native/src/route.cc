@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "attributes.h"
+#include "dump.h"
 #include "netns.h"
 #include "socket.h"
 
@@ -17,7 +18,6 @@ namespace ipvs {
 namespace {
 
 constexpr Failure kBadRequest = {"request", EINVAL};
-constexpr int kDumpAttempts = 4;
 // Answers to this many requests fit into the smallest receive buffer there is.
 constexpr uint32_t kWindow = 64;
 
@@ -155,7 +155,8 @@ Failure Route::Links(ByteBuffer* reply) {
     reply->Append(link);
     return true;
   };
-  return Dump("links", RTM_NEWLINK, add, take, reply);
+  const auto reset = [&] { reply->Truncate(0); };
+  return ReadDump(channel_.get(), &outbox_, {"links", RTM_NEWLINK, add, take, reset});
 }
 
 Failure Route::Addresses(ByteBuffer* reply) {
@@ -172,45 +173,8 @@ Failure Route::Addresses(ByteBuffer* reply) {
     reply->Append(address);
     return true;
   };
-  return Dump("addresses", RTM_NEWADDR, add, take, reply);
-}
-
-// A dump during which something changed may miss what was there all along, and says so.
-Failure Route::Dump(const char* op, uint16_t answer, const Add& add, const Take& take,
-                    ByteBuffer* reply) {
-  Failure failure;
-  for (int attempt = 0; attempt < kDumpAttempts; attempt++) {
-    reply->Truncate(0);
-    failure = DumpOnce(op, answer, add, take);
-    if (failure.err != EBUSY && failure.err != ENOBUFS && failure.err != EINTR) return failure;
-    channel_->Drain();
-  }
-  return failure;
-}
-
-Failure Route::DumpOnce(const char* op, uint16_t answer, const Add& add, const Take& take) {
-  const uint32_t sequence = channel_->Begin(1, Answers::kInPieces);
-  outbox_.Clear();
-  if (!add(NLM_F_REQUEST | NLM_F_DUMP, sequence)) return {"request", EMSGSIZE};
-  if (Failure failure = channel_->Send(outbox_.bytes())) return failure;
-  int err = 0;
-  bool finished = false;
-  bool interrupted = false;
-  const auto receive = [&](uint32_t, const Message& message) {
-    if (finished) return true;
-    interrupted = interrupted || (message.flags & NLM_F_DUMP_INTR) != 0;
-    if (message.type == NLMSG_ERROR || message.type == NLMSG_DONE) {
-      return finished = ReadErrno(message, &err);
-    }
-    return message.type == answer && take(message);
-  };
-  while (!finished) {
-    if (Failure failure = channel_->Receive(Shape::kData, receive)) return failure;
-  }
-  if (err != 0) return {op, err};
-  if (channel_->overrun()) return {"receive", ENOBUFS};
-  if (interrupted) return {op, EINTR};
-  return {};
+  const auto reset = [&] { reply->Truncate(0); };
+  return ReadDump(channel_.get(), &outbox_, {"addresses", RTM_NEWADDR, add, take, reset});
 }
 
 Failure Route::ChangeAddresses(Bytes changes, ByteBuffer* reply) {

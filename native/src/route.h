@@ -28,7 +28,6 @@ class Route final : public Conversation {
   void Close() override;
 
  private:
-  using Take = std::function<bool(const Message& message)>;
   using Add = std::function<bool(uint16_t flags, uint32_t sequence)>;
 
   Failure Links(ByteBuffer* reply);
@@ -38,9 +37,6 @@ class Route final : public Conversation {
   Failure AddDummy(const LinkRecord& link);
   Failure DeleteLink(const LinkRecord& link);
 
-  Failure Dump(const char* op, uint16_t answer, const Add& add, const Take& take,
-               ByteBuffer* reply);
-  Failure DumpOnce(const char* op, uint16_t answer, const Add& add, const Take& take);
   Failure Command(const char* op, const Add& add);
 
   std::mutex mutex_;

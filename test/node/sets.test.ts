@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { parseSets, planSets, type ActualSet, type WantedSet } from '../../lib/node/sets';
+import { planSets, type ActualSet, type WantedSet } from '../../lib/node/sets';
+import { parseSets } from './saved-sets';
 
 const HASH = 'family inet hashsize 1024 maxelem 65536';
 
@@ -9,25 +10,28 @@ function wantedSet(entries: readonly string[], changes: Partial<WantedSet> = {})
 
 // What `ipset restore` makes of lines, refusing what it would refuse.
 class Sets {
-  readonly sets = new Map<string, { create: string; entries: Set<string> }>();
+  readonly sets = new Map<string, { create: string; entries: Map<string, string> }>();
 
+  /** Adding an entry that is there gives it other options, as with `-exist`. */
   restore(lines: readonly string[]): this {
     for (const line of lines) {
       const [verb = '', name = '', ...rest] = line.split(' ');
       if (verb === 'create') {
         if (this.sets.has(name)) throw new Error(`${line}: exists`);
-        this.sets.set(name, { create: rest.join(' '), entries: new Set() });
+        this.sets.set(name, { create: rest.join(' '), entries: new Map() });
         continue;
       }
       const set = this.sets.get(name);
       if (set === undefined) throw new Error(`${line}: no such set`);
-      const entry = rest[0] ?? '';
+      const [entry = '', ...options] = rest;
       if (verb === 'add') {
         const limit = Number(/maxelem (\d+)/.exec(set.create)?.[1] ?? Infinity);
-        if (set.entries.has(entry) || set.entries.size >= limit) throw new Error(`${line}: full`);
-        set.entries.add(entry);
+        if (set.entries.get(entry) === options.join(' ')) throw new Error(`${line}: is there`);
+        if (!set.entries.has(entry) && set.entries.size >= limit) throw new Error(`${line}: full`);
+        set.entries.set(entry, options.join(' '));
       } else if (verb === 'del') {
-        if (!set.entries.delete(entry)) throw new Error(`${line}: no such entry`);
+        if (options.length > 0 || !set.entries.delete(entry))
+          throw new Error(`${line}: no such entry`);
       } else if (verb === 'flush') {
         set.entries.clear();
       } else if (verb === 'destroy') {
@@ -47,18 +51,26 @@ class Sets {
     let text = '';
     for (const [name, { create, entries }] of this.sets) {
       text += `create ${name} ${create} bucketsize 12 initval 0x12345678\n`;
-      for (const entry of entries) text += `add ${name} ${entry}\n`;
+      for (const [entry, options] of entries)
+        text += `add ${name} ${entry}${options === '' ? '' : ' '}${options}\n`;
     }
     return text;
   }
 }
 
-const entry = fc.integer({ min: 0, max: 30 }).map((n) => `10.0.0.${n},tcp:80`);
+const entry = fc
+  .tuple(fc.integer({ min: 0, max: 30 }), fc.constantFrom('', ' skbmark 0x1', ' skbmark 0x2'))
+  .map(([n, options]) => `10.0.0.${n},tcp:80${options}`);
 const anySets = fc.dictionary(
   fc.constantFrom('KUBE-A', 'KUBE-B', 'KUBE-C'),
-  fc.uniqueArray(entry).map((entries) => wantedSet(entries)),
+  fc
+    .uniqueArray(entry, { selector: (text) => text.split(' ')[0] })
+    .map((entries) => wantedSet(entries)),
   { noNullPrototype: true },
 );
+
+const linesOf = (kernel: Sets, name: string): string[] =>
+  [...(kernel.sets.get(name)?.entries ?? [])].map((parts) => parts.join(' ').trimEnd());
 
 test('both steps together make the sets of before into those wanted; planning again finds nothing to do', () => {
   fc.assert(
@@ -69,10 +81,10 @@ test('both steps together make the sets of before into those wanted; planning ag
       expect(problems).toEqual([]);
       kernel.restore(grow);
       for (const [name, set] of goal)
-        for (const one of set.entries) expect(kernel.sets.get(name)?.entries).toContain(one);
+        expect(linesOf(kernel, name)).toEqual(expect.arrayContaining([...set.entries]));
       kernel.restore(shrink);
       for (const [name, set] of goal)
-        expect(kernel.sets.get(name)?.entries).toEqual(new Set(set.entries));
+        expect(linesOf(kernel, name).sort()).toEqual([...set.entries].sort());
       const again = planSets(goal, parseSets(kernel.save()));
       expect([...again.grow, ...again.shrink]).toEqual([]);
     }),
@@ -87,11 +99,13 @@ test('sets that are not wanted are left alone', () => {
 });
 
 test('the prefix of a single address makes no difference, as the kernel leaves it out', () => {
-  const set = wantedSet(['10.0.0.1,tcp:80,10.1.0.7/32', '10.0.0.1,tcp:80,10.2.0.0/16']);
-  const saved = `create S hash:ip,port ${HASH}\nadd S 10.0.0.1,tcp:80,10.1.0.7\nadd S 10.0.0.1,tcp:80,10.2.0.0/16\n`;
+  const set = wantedSet(['10.0.0.1,tcp:80,10.1.0.7/32', '10.0.0.1,tcp:80,10.2.0.0/16'], {
+    type: 'hash:ip,port,net',
+  });
+  const saved = `create S hash:ip,port,net ${HASH}\nadd S 10.0.0.1,tcp:80,10.1.0.7\nadd S 10.0.0.1,tcp:80,10.2.0.0/16\n`;
   expect(planSets(new Map([['S', set]]), parseSets(saved))).toMatchObject({ grow: [], shrink: [] });
   const six = wantedSet(['fd00::1,tcp:80,fd01::/32', 'fd00::1,tcp:80,fd01::7/128'], {
-    family: 'ipv6',
+    ...{ type: 'hash:ip,port,net', family: 'ipv6' },
   });
   expect(planSets(new Map([['S', six]]), new Map()).grow.slice(1)).toEqual([
     'add S fd00::1,tcp:80,fd01::/32',
@@ -126,7 +140,7 @@ test.each<[string, Partial<ActualSet>, string]>([
       type: 'hash:ip,port',
       family: 'ipv4',
       limit: 65536,
-      entries: new Set(),
+      entries: new Map(),
       ...change,
     };
     const { grow, shrink, problems } = planSets(
