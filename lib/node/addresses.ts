@@ -28,23 +28,17 @@ export function planAddresses(
   bound: readonly BoundAddress[],
   link: number,
 ): AddressPlan {
+  const asked = new Set(wanted);
   const ours = new Set<string>();
   const others = new Set<string>();
-  for (const { address, link: index } of bound) (index === link ? ours : others).add(address);
-
   const plan = { add: [] as string[], remove: [] as string[], elsewhere: [] as string[] };
-  const kept = new Set<string>();
-  for (const address of new Set(wanted)) {
-    if (others.has(address) && !ours.has(address)) {
-      plan.elsewhere.push(address);
-    } else {
-      kept.add(address);
-      if (!ours.has(address)) plan.add.push(address);
-    }
-  }
   for (const { address, link: index, family } of bound) {
-    if (index === link && !kept.has(address) && !isLinkLocal(address, family))
+    (index === link ? ours : others).add(address);
+    if (index === link && !asked.has(address) && !isLinkLocal(address, family))
       plan.remove.push(address);
+  }
+  for (const address of asked) {
+    if (!ours.has(address)) (others.has(address) ? plan.elsewhere : plan.add).push(address);
   }
   return plan;
 }

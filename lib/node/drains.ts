@@ -35,10 +35,12 @@ export interface DrainInput {
  * the kernel sees no end of their connections, nor those of a service that leaves too, as its address goes with it.
  */
 export function mayDrain({ wanted, endless, before, limit, now }: DrainInput) {
-  const stays = new Set(wanted.map((server) => serviceId(server)));
+  // Made when one is asked about: mostly none leaves.
+  let stays: ReadonlySet<string> | undefined;
   const since = sinceOf(before);
   return (service: ServiceKey, destination: LeavingDestination): boolean => {
     const ends = 'fwmark' in service ? !endless.has(service.fwmark) : service.protocol === 'tcp';
+    stays ??= new Set(wanted.map((server) => serviceId(server)));
     if (!ends || !stays.has(serviceId(service))) return false;
     return now - Math.min(since.get(drainId({ service, destination })) ?? now, now) < limit;
   };

@@ -25,15 +25,20 @@ export interface JournalWork {
 
 export class Journal {
   readonly #work: JournalWork;
-  readonly #wanted: readonly ServiceKey[];
+  #wanted: readonly ServiceKey[] | undefined;
   #record: NodeRecord;
 
   constructor(work: JournalWork) {
-    const { plan, program, kept } = work;
-    const foreign = new Set(plan.servers.conflicts.map(({ service }) => serviceId(service)));
     this.#work = work;
-    this.#wanted = program.servers.map(keyOf).filter((key) => !foreign.has(serviceId(key)));
-    this.#record = kept.record;
+    this.#record = work.kept.record;
+  }
+
+  // Not before something is to be written: mostly nothing is.
+  get #services(): readonly ServiceKey[] {
+    const { plan, program } = this.#work;
+    const foreign = new Set(plan.servers.conflicts.map(({ service }) => serviceId(service)));
+    this.#wanted ??= program.servers.map(keyOf).filter((key) => !foreign.has(serviceId(key)));
+    return this.#wanted;
   }
 
   /** Everything that is about to become ours, beside what is ours already. */
@@ -47,7 +52,7 @@ export class Journal {
     for (const { family, record } of plan.rules)
       rules[family] = { ...record, program: '', kernel: '' };
     const services = new Map(
-      [...before.services, ...this.#wanted].map((key) => [serviceId(key), key] as const),
+      [...before.services, ...this.#services].map((key) => [serviceId(key), key] as const),
     );
     const made = plan.makesDevice || (before.device?.name === device && before.device.made);
     this.#record = {
@@ -75,7 +80,7 @@ export class Journal {
     this.#record = {
       ...this.#record,
       addresses: this.#record.addresses.filter((address) => !gone.has(address)),
-      services: this.#wanted,
+      services: this.#services,
       draining,
     };
     await this.#write();

@@ -118,17 +118,21 @@ function ownership({
   excluded,
 }: NodePlanInput): (service: ServiceKey) => boolean {
   const link = observed.links.find(({ name }) => name === device)?.index;
-  const bound = new Set(
-    observed.addresses.filter((one) => one.link === link).map(({ address }) => address),
-  );
-  const recorded = new Set(record.services.map((key) => serviceId(key)));
+  const ofDevice = observed.addresses.filter((one) => one.link === link);
+  const bound = new Set(ofDevice.map(({ address }) => address));
+  // Made when it is needed: most services are at an address of the device.
+  let recorded: ReadonlySet<string> | undefined;
+  const isRecorded = (service: ServiceKey): boolean => {
+    recorded ??= new Set(record.services.map((key) => serviceId(key)));
+    return recorded.has(serviceId(service));
+  };
   return (service) => {
-    if ('fwmark' in service) return recorded.has(serviceId(service));
+    if ('fwmark' in service) return isRecorded(service);
     if (excluded.some((range) => contains(range, service.address))) return false;
     return (
-      recorded.has(serviceId(service)) ||
       bound.has(service.address) ||
-      managed.some((range) => contains(range, service.address))
+      managed.some((range) => contains(range, service.address)) ||
+      isRecorded(service)
     );
   };
 }

@@ -1,7 +1,7 @@
 // ip sets as the kernel has them, over the border.
 import { loadBinding, SetsOp, type SetsHandle } from '../native';
 import { explain, PLACE_WORDS } from './explain';
-import { readSets, writeNames } from './set-records';
+import { SetDecoder, writeNames } from './set-records';
 import type { ActualSet } from './sets';
 
 /** The ip sets of one network namespace. Every call rejects with an IpvsError. */
@@ -30,6 +30,7 @@ export async function openSets(netns: string): Promise<SetReader> {
 
 class NativeSets implements SetReader {
   readonly #handle: SetsHandle;
+  readonly #decoder = new SetDecoder();
 
   constructor(handle: SetsHandle) {
     this.#handle = handle;
@@ -37,7 +38,7 @@ class NativeSets implements SetReader {
 
   async read(names: readonly string[]) {
     try {
-      return readSets(await this.#handle.call(SetsOp.sets, writeNames(names)));
+      return this.#decoder.read(await this.#handle.call(SetsOp.sets, writeNames(names)));
     } catch (error) {
       throw explain('ipSets', error, WORDS);
     }

@@ -42,71 +42,88 @@ export function writeNames(names: readonly string[]): Uint8Array {
   return bytes;
 }
 
-/** Sets by their names. */
-export function readSets(reply: ArrayBuffer): Map<string, ActualSet> {
-  const { size, name, type, limit, entries, family } = SET_LAYOUT.SetRecord;
-  const bytes = new Uint8Array(reply);
-  const view = new DataView(reply);
-  const sets = new Map<string, ActualSet>();
-  for (let at = 0; at + size <= bytes.length;) {
-    const count = view.getUint32(at + entries, littleEndian);
-    const most = view.getUint32(at + limit, littleEndian);
-    const kind = familyOf(view.getUint16(at + family, littleEndian));
-    sets.set(readName(bytes, at + name), {
-      type: readName(bytes, at + type),
-      family: kind,
-      limit: most === 0 ? undefined : most,
-      entries: readEntries(bytes, view, at + size, count, kind ?? 'ipv4'),
-    });
-    at += size + count * SET_LAYOUT.EntryRecord.size;
+/** Reads replies. What has not changed since the last one is the same object: most of a large cluster never does. */
+export class SetDecoder {
+  #last: ReadonlyMap<string, { readonly bytes: Buffer; readonly set: ActualSet }> = new Map();
+
+  /** Sets by their names. */
+  read(reply: ArrayBuffer): Map<string, ActualSet> {
+    const { size, name, entries } = SET_LAYOUT.SetRecord;
+    const all = Buffer.from(reply);
+    const now = new Map<string, { bytes: Buffer; set: ActualSet }>();
+    for (let at = 0; at + size <= all.length;) {
+      const count = read32(all, at + entries);
+      const end = at + size + count * SET_LAYOUT.EntryRecord.size;
+      const bytes = all.subarray(at, end);
+      const key = readName(bytes, name);
+      const last = this.#last.get(key);
+      now.set(
+        key,
+        last?.bytes.equals(bytes) === true ? last : { bytes, set: readSet(bytes, count) },
+      );
+      at = end;
+    }
+    this.#last = now;
+    return new Map([...now].map(([key, { set }]) => [key, set]));
   }
-  return sets;
 }
 
-function readEntries(
-  bytes: Uint8Array,
-  view: DataView,
-  start: number,
-  count: number,
-  family: Family,
-): Map<string, string> {
-  const { size, has: flags, mark, mask } = SET_LAYOUT.EntryRecord;
+function readSet(bytes: Buffer, count: number): ActualSet {
+  const { size, type, limit, family } = SET_LAYOUT.SetRecord;
+  const most = read32(bytes, limit);
+  const kind = familyOf(read16(bytes, family));
+  return {
+    type: readName(bytes, type),
+    family: kind,
+    limit: most === 0 ? undefined : most,
+    entries: readEntries(bytes.subarray(size), count, kind ?? 'ipv4'),
+  };
+}
+
+const read16 = (bytes: Buffer, at: number): number =>
+  littleEndian ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
+const read32 = (bytes: Buffer, at: number): number =>
+  littleEndian ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
+
+function readEntries(bytes: Buffer, count: number, family: Family): Map<string, string> {
+  const { size } = SET_LAYOUT.EntryRecord;
   const entries = new Map<string, string>();
-  for (let i = 0, at = start; i < count; i++, at += size) {
-    const has = bytes[at + flags] ?? 0;
-    let options = (has & Has.noMatch) !== 0 ? 'nomatch' : '';
-    if ((has & Has.mark) !== 0) {
-      const under = view.getUint32(at + mask, littleEndian);
-      options += `${options === '' ? '' : ' '}skbmark ${hex(view.getUint32(at + mark, littleEndian))}`;
-      if (under !== FULL_MASK) options += `/${hex(under)}`;
-    }
-    entries.set(readEntry(bytes, view, at, has, family), options);
-  }
+  for (let i = 0, at = 0; i < count; i++, at += size)
+    entries.set(readEntry(bytes, at, family), readOptions(bytes, at));
   return entries;
 }
 
 /** In the order and the words of `ipset save`. */
-function readEntry(
-  bytes: Uint8Array,
-  view: DataView,
-  at: number,
-  has: number,
-  family: Family,
-): string {
+function readEntry(bytes: Buffer, at: number, family: Family): string {
   const record = SET_LAYOUT.EntryRecord;
+  const has = bytes[at + record.has] ?? 0;
   let text = '';
   if ((has & Has.address) !== 0)
     text =
       formatAddress(bytes, at + record.address, family) + prefixText(bytes, at + record.prefix);
   if ((has & Has.port) !== 0) {
-    const port = view.getUint16(at + record.port, littleEndian);
-    const protocol = bytes[at + record.protocol] ?? 0;
+    const port = read16(bytes, at + record.port);
     if (text !== '') text += ',';
-    text += (has & Has.protocol) === 0 ? String(port) : portText(protocol, port);
+    text +=
+      (has & Has.protocol) === 0 ? String(port) : portText(bytes[at + record.protocol] ?? 0, port);
   }
   if ((has & Has.address2) !== 0)
     text += `,${formatAddress(bytes, at + record.address2, family)}${prefixText(bytes, at + record.prefix2)}`;
   return text;
+}
+
+function readOptions(bytes: Buffer, at: number): string {
+  const { has: flags, mark, mask } = SET_LAYOUT.EntryRecord;
+  const has = bytes[at + flags] ?? 0;
+  const options: string[] = [];
+  if ((has & (Has.noMatch | Has.mark)) === 0) return '';
+  if ((has & Has.noMatch) !== 0) options.push('nomatch');
+  if ((has & Has.mark) !== 0) {
+    const under = read32(bytes, at + mask);
+    const suffix = under === FULL_MASK ? '' : `/${hex(under)}`;
+    options.push(`skbmark ${hex(read32(bytes, at + mark))}${suffix}`);
+  }
+  return options.join(' ');
 }
 
 function prefixText(bytes: Uint8Array, at: number): string {

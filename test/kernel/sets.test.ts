@@ -168,3 +168,13 @@ test('a namespace that is not there, and a reader that was closed, say so', asyn
   await sets.close();
   await expect(sets.read(['A'])).rejects.toThrow('ipSets: it was closed');
 });
+
+test('a set that has not changed is the same object as before; one that has is not', async () => {
+  restore(['create A hash:ip', 'create B hash:ip', 'add A 10.0.0.1', 'add B 10.0.0.1']);
+  const before = await sets.read(['A', 'B']);
+  restore(['del B 10.0.0.1', 'add B 10.0.0.2']);
+  const after = await sets.read(['B', 'A']);
+  expect(after.get('A')).toBe(before.get('A'));
+  expect([...(before.get('B')?.entries.keys() ?? [])]).toEqual(['10.0.0.1']);
+  expect([...(after.get('B')?.entries.keys() ?? [])]).toEqual(['10.0.0.2']);
+});
