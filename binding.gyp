@@ -15,6 +15,7 @@
         'native/src/destinations.cc',
         'native/src/dump.cc',
         'native/src/ipset.cc',
+        'native/src/legacy_rules.cc',
         'native/src/netns.cc',
         'native/src/outbox.cc',
         'native/src/records.cc',

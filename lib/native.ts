@@ -70,6 +70,16 @@ export interface SetsHandle {
   close(): Promise<void>;
 }
 
+/** What a call about the rules of iptables-legacy asks for, in the same numbers. */
+export const RulesOp = { legacyRules: 72 } as const;
+export type RulesOp = (typeof RulesOp)[keyof typeof RulesOp];
+
+/** What reads the rules of iptables-legacy in one network namespace; calls as of a NativeHandle. */
+export interface RulesHandle {
+  call(op: RulesOp, request: Uint8Array): Promise<ArrayBuffer>;
+  close(): Promise<void>;
+}
+
 /** The addon itself. Failures are plain errors that carry `op` (a step such as `socket`) and `errno` (positive). */
 export interface NativeBinding {
   /** `netns` is a path; empty is the caller's. `timeout` in milliseconds bounds the wait for an answer; 0 is forever. */
@@ -79,6 +89,8 @@ export interface NativeBinding {
   openRoute(netns: string, timeout: number): Promise<RouteHandle>;
   /** A handle for ip sets. */
   openSets(netns: string, timeout: number): Promise<SetsHandle>;
+  /** A handle for the rules of iptables-legacy. */
+  openRules(netns: string, timeout: number): Promise<RulesHandle>;
   /**
    * Starts a program without a copy of this process; the request is written by lib/node/child.ts. Resolves to its process
    * id and three descriptors, which are the caller's to close: its standard input, output and error.

@@ -16,6 +16,7 @@ import { uptime, type Drain } from './node/drains';
 import { openLinks, type Links } from './node/links';
 import { observe, systemSysctls, type NodeSystem } from './node/observe';
 import { planNode, type NodePlan } from './node/plan';
+import { openRules, type RulesReader } from './node/rules-reader';
 import { openSets, type SetReader } from './node/set-reader';
 import { readRecord, type NodeRecord } from './node/record';
 import { describePlan } from './node/report';
@@ -109,8 +110,9 @@ export async function openNode(options: NodeOptions = {}): Promise<Node> {
   try {
     const links = await opening(openLinks(full.netns));
     const sets = await opening(openSets(full.netns));
+    const rules = await opening(openRules(full.netns));
     const ipvs = await opening(open(full.netns === '' ? {} : { netns: full.netns }));
-    return new LocalNode(full, ipvs, links, sets);
+    return new LocalNode(full, { ipvs, links, sets, rules });
   } catch (error) {
     for (const part of opened) await part.close();
     throw error;
@@ -147,19 +149,23 @@ function toCidr(name: string, text: string): Cidr {
   throw new InvalidInput(`${name}: ${show(text)} is no range: write it as 10.96.0.0/12`);
 }
 
+/** Open handles to the parts of the kernel. */
+interface NodeParts {
+  readonly ipvs: Ipvs;
+  readonly links: Links;
+  readonly sets: SetReader;
+  readonly rules: RulesReader;
+}
+
 class LocalNode implements Node {
   readonly #options: FullOptions;
-  readonly #ipvs: Ipvs;
-  readonly #links: Links;
-  readonly #sets: SetReader;
+  readonly #parts: NodeParts;
   /** Settled when the calls so far that change something are over. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(options: FullOptions, ipvs: Ipvs, links: Links, sets: SetReader) {
+  constructor(options: FullOptions, parts: NodeParts) {
     this.#options = options;
-    this.#ipvs = ipvs;
-    this.#links = links;
-    this.#sets = sets;
+    this.#parts = parts;
   }
 
   async plan(program: NodeProgram, options: NodePlanOptions = {}): Promise<NodeReport> {
@@ -184,7 +190,7 @@ class LocalNode implements Node {
     const plan = await this.#plan(program, system, kept.record, limit);
     await approve?.(reportOf(plan, system, plan.drains));
     const { drains } = plan;
-    const drainage = new Drainage(this.#ipvs, { drains, limit, wait, signal });
+    const drainage = new Drainage(this.#parts.ipvs, { drains, limit, wait, signal });
     await runSteps(stepsOf({ plan, program, system, device, kept, drainage }), signal);
     const { lines, ...report } = reportOf(plan, system, drainage.left);
     return { lines: [...lines, ...drainage.lines], ...report };
@@ -218,7 +224,8 @@ class LocalNode implements Node {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#ipvs.close(), this.#links.close(), this.#sets.close()]);
+    const { ipvs, links, sets, rules } = this.#parts;
+    await Promise.all([ipvs, links, sets, rules].map((part) => part.close()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -228,10 +235,7 @@ class LocalNode implements Node {
   #system(signal?: AbortSignal): NodeSystem {
     const { netns } = this.#options;
     const tools = systemTools({ netns, signal });
-    return {
-      ...{ ipvs: this.#ipvs, links: this.#links, sets: this.#sets, tools },
-      sysctls: systemSysctls(netns, tools),
-    };
+    return { ...this.#parts, tools, sysctls: systemSysctls(netns, tools) };
   }
 
   async #plan(

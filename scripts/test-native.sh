@@ -21,7 +21,7 @@ ctest --test-dir "$build" --output-on-failure --progress 2>&1 | tail -n 4
 
 rm -rf "$build/corpus"
 "$build/seed_corpus" "$build/corpus"
-for fuzzer in service destination daemon config conntable replies flows sets; do
+for fuzzer in service destination daemon config conntable replies flows sets rules; do
   "$build/fuzz_$fuzzer" "$seconds" "$build/corpus/$fuzzer"
 done
 echo "Native tests and fuzzers passed."

@@ -8,8 +8,8 @@ import { Journal } from './journal';
 import type { NodeSystem } from './observe';
 import type { NodePlan, RulesChange } from './plan';
 import type { KeptRecord } from './record';
-import { fingerprint, parseSaved } from './rules';
-import { programsOf, restoreRules } from './variant';
+import { fingerprint } from './rules';
+import { restoreRules } from './variant';
 
 /** One part of the work, in words, such as `ip sets: 12 added`. */
 export interface NodeStep {
@@ -166,7 +166,7 @@ async function writeRules(
   const { family, text, record: planned } = change;
   const { tools } = system;
   const variant = await restoreRules(tools, family, change.variant, text);
-  const saved = parseSaved(await tools.run(programsOf(family, variant).save, []));
+  const { saved } = await system.rules.find(tools, family, variant);
   const chains = new Map(planned.chains.map(([table, names]) => [table, new Set(names)] as const));
   journal.rules(family, { ...planned, variant, kernel: fingerprint(chains, saved) });
 }

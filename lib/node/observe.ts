@@ -10,13 +10,15 @@ import type { SetReader } from './set-reader';
 import type { ActualSet } from './sets';
 import type { Setting } from './sysctls';
 import type { Tools } from './tools';
-import { findRules, type FoundRules } from './variant';
+import type { RulesReader } from './rules-reader';
+import type { FoundRules } from './variant';
 
 /** The parts of the kernel that a program touches, and the programs that reach the others. */
 export interface NodeSystem {
   readonly ipvs: Pick<Ipvs, 'snapshot' | 'servers' | 'destinations' | 'apply'>;
   readonly links: Links;
   readonly sets: SetReader;
+  readonly rules: RulesReader;
   readonly tools: Tools;
   readonly sysctls: Sysctls;
 }
@@ -59,9 +61,9 @@ export async function observe(
     system.links.addresses(),
     system.sets.read(names),
     ...families.map((family) =>
-      findRules(system.tools, family, record.rules[family]?.variant).then(
-        (found) => [family, found] as const,
-      ),
+      system.rules
+        .find(system.tools, family, record.rules[family]?.variant)
+        .then((found) => [family, found] as const),
     ),
   ]);
   return {

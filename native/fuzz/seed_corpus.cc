@@ -93,6 +93,23 @@ void AddSets(Corpus* corpus) {
       SetReply("C", "", AF_UNSPEC, 0, {{"", 0, 1}}));
 }
 
+// The family, then entries: one with nothing but itself, one with room for matches and a target.
+void AddRules(Corpus* corpus) {
+  // Of ipt_entry and ip6t_entry: the size, and where each says how far the next one is.
+  constexpr size_t kSizes[][2] = {{112, 90}, {168, 146}};
+  for (const bool is_ipv6 : {false, true}) {
+    const auto& [size, next_offset] = kSizes[is_ipv6];
+    std::vector<uint8_t> input = {static_cast<uint8_t>(is_ipv6)};
+    for (const size_t more : {size_t{0}, size_t{40}}) {
+      const size_t start = input.size();
+      const auto next = static_cast<uint16_t>(size + more);
+      input.resize(start + next, 7);
+      std::memcpy(input.data() + start + next_offset, &next, sizeof(next));
+    }
+    corpus->Add(input);
+  }
+}
+
 void AddAll(const std::filesystem::path& root) {
   Corpus service(root, "service");
   Corpus destination(root, "destination");
@@ -121,6 +138,8 @@ void AddAll(const std::filesystem::path& root) {
   const Direction client6 = {"2001:db8::5", "2001:db8:1::1", 40000, 80};
   flows.Add(FlowReply(IPPROTO_TCP, client, server, 3, 431999));
   flows.Add(FlowReply(IPPROTO_SCTP, client6, client6, 4, 10));
+  Corpus rules(root, "rules");
+  AddRules(&rules);
   Corpus sets(root, "sets");
   AddSets(&sets);
   Corpus replies(root, "replies");

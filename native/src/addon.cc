@@ -19,6 +19,7 @@
 #include "failure.h"
 #include "ipset.h"
 #include "layout.h"
+#include "legacy_rules.h"
 #include "records.h"
 #include "route.h"
 #include "socket.h"
@@ -180,6 +181,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod<&Addon::OpenSync>("openSync"),
                              InstanceMethod<&Addon::Open<Route>>("openRoute"),
                              InstanceMethod<&Addon::Open<IpSets>>("openSets"),
+                             InstanceMethod<&Addon::Open<LegacyRules>>("openRules"),
                              InstanceMethod<&Addon::Spawn>("spawn"),
                              InstanceMethod<&Addon::Reap>("reap"),
                              InstanceMethod<&Addon::Layout>("layout"),

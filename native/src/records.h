@@ -32,6 +32,8 @@ enum class Op : uint32_t {
   kChangeAddresses = 66,  // AddressChange[] -> int32_t[]: as kApply
   kAddDummy = 67,         // LinkRecord (name) -> nothing
   kDeleteLink = 68,       // LinkRecord (index) -> nothing
+  // Of iptables-legacy, on a handle of openRules.
+  kLegacyRules = 72,  // uint32_t, AF_INET or AF_INET6 -> bytes to compare with those of before
   // Of ip sets, on a handle of openSets; set_records.h has the records.
   kSets = 80,  // SetName[] -> SetRecord of each that exists, followed by its EntryRecord[]
 };
