@@ -15,7 +15,7 @@ import { Drainage } from './node/drainage';
 import { uptime, type Drain } from './node/drains';
 import { openLinks, type Links } from './node/links';
 import { observe, systemSysctls, type NodeSystem } from './node/observe';
-import { planNode, type NodePlan } from './node/plan';
+import { planningNode, type NodePlan } from './node/plan';
 import { openRules, type RulesReader } from './node/rules-reader';
 import { openSets, type SetReader } from './node/set-reader';
 import { readRecord, type NodeRecord } from './node/record';
@@ -23,6 +23,7 @@ import { describePlan } from './node/report';
 import { wantedSysctls } from './node/sysctls';
 import { checkIpset, systemTools } from './node/tools';
 import { onlyNames } from './settings';
+import { inTurns } from './turns';
 
 export { NodeError } from './node/apply';
 export { IptablesBackend, type IptablesBackendOptions, type RulesOptions } from './ruleset/backend';
@@ -260,11 +261,8 @@ class LocalNode implements Node {
     const observed = await observe(system, scope, record);
     const excluded = program.excludeCIDRs.map((range) => toCidr('excludeCIDRs', range));
     const now = uptime();
-    return planNode({
-      ...{ program, observed, record, device, settings, managed, excluded },
-      drain,
-      now,
-    });
+    const input = { program, observed, record, device, settings, managed, excluded, drain, now };
+    return inTurns(planningNode(input));
   }
 }
 

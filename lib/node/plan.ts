@@ -5,12 +5,13 @@ import { contains, type Cidr } from '../kube/cidr';
 import type { NodeProgram } from '../kube/types';
 import type { Family, ServiceKey } from '../model';
 import { plan, type Plan } from '../plan';
+import type { Work } from '../turns';
 import { planAddresses, type AddressPlan } from './addresses';
 import { drainsOf, mayDrain, type Drain } from './drains';
 import type { Observed } from './observe';
 import type { NodeRecord, RulesRecord } from './record';
 import { chainsOf, fingerprint, missingJumps, withJumps } from './rules';
-import { planSets, type SetPlan } from './sets';
+import { planningSets, type SetPlan } from './sets';
 import { planSysctls, type Setting, type SettingChange } from './sysctls';
 import type { Variant } from './variant';
 
@@ -58,7 +59,8 @@ export interface NodePlan {
   readonly empty: boolean;
 }
 
-export function planNode(input: NodePlanInput): NodePlan {
+/** As work to be done in turns: each part of a large cluster takes tens of milliseconds. */
+export function* planningNode(input: NodePlanInput): Work<NodePlan> {
   const { program, observed, device, record } = input;
   const link = observed.links.find(({ name }) => name === device);
   const problems: string[] = [];
@@ -68,9 +70,11 @@ export function planNode(input: NodePlanInput): NodePlan {
     );
 
   const addresses = planAddresses(program.addresses, observed.addresses, link?.index ?? 0);
-  const sets = planSets(program.sets, observed.sets);
+  yield;
+  const sets = yield* planningSets(program.sets, observed.sets);
   const settings = planSysctls(input.settings, (path) => observed.settings.get(path));
   const rules = planRules(input, problems);
+  yield;
   const draining = {
     wanted: program.servers,
     endless: endlessMarks(program),
@@ -82,6 +86,7 @@ export function planNode(input: NodePlanInput): NodePlan {
     owns: ownership(input),
     drain: mayDrain(draining),
   });
+  yield;
   const drains = drainsOf(servers.draining, draining);
   for (const { service } of servers.conflicts)
     problems.push(

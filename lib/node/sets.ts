@@ -1,5 +1,6 @@
 // What `ipset restore` must be told so that the kernel's sets become as wanted.
 import type { Family } from '../model';
+import type { Work } from '../turns';
 
 /** A set as a program wants it. */
 export interface WantedSet {
@@ -35,11 +36,13 @@ export interface SetPlan {
 // The kernel's limit on names: IPSET_MAXNAMELEN less the terminator.
 const NAME_LENGTH = 31;
 
-/** What makes the kernel's sets as wanted. Sets that are not wanted are left alone. */
-export function planSets(
+/**
+ * What makes the kernel's sets as wanted, as work to be done in turns. Sets that are not wanted are left alone.
+ */
+export function* planningSets(
   wanted: ReadonlyMap<string, WantedSet>,
   actual: ReadonlyMap<string, ActualSet>,
-): SetPlan {
+): Work<SetPlan> {
   const plan = { grow: [] as string[], shrink: [] as string[], problems: [] as string[] };
   for (const [name, set] of wanted) {
     const now = actual.get(name);
@@ -56,6 +59,7 @@ export function planSets(
     } else {
       difference(name, entries, now.entries, plan);
     }
+    yield;
   }
   return plan;
 }

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
-import { planSets, type ActualSet, type WantedSet } from '../../lib/node/sets';
+import { planningSets, type ActualSet, type SetPlan, type WantedSet } from '../../lib/node/sets';
+import { atOnce } from '../../lib/turns';
 import { parseSets } from './saved-sets';
+
+const planSets = (...sets: Parameters<typeof planningSets>): SetPlan =>
+  atOnce(planningSets(...sets));
 
 const HASH = 'family inet hashsize 1024 maxelem 65536';
 
