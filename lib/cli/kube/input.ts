@@ -10,6 +10,8 @@ import { JsonItems } from './json-items';
 
 /** YAML is read at a few megabytes a second; JSON at some hundred, and in pieces. */
 const YAML_MOST = 64 * 1024 * 1024;
+/** Blanks before the text are kept until it begins; compressed, gigabytes of them are a small file. */
+const BLANKS_MOST = 1024 * 1024;
 const NAMES = /\.(?:json|ya?ml)(?:\.gz)?$/;
 
 /** Reads all there is in files, folders, and stdin where the name is `-`. Throws WrongUse. */
@@ -120,8 +122,15 @@ async function* plain(source: AsyncIterable<Buffer | string>): AsyncGenerator<Bu
 /** The first chunk in which there is more than blanks. */
 async function firstText(chunks: AsyncIterator<Buffer>): Promise<Buffer | undefined> {
   const pieces: Buffer[] = [];
+  let size = 0;
   for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
     pieces.push(next.value);
+    size += next.value.length;
+    if (size > BLANKS_MOST) {
+      throw new Error(
+        `there is nothing but blanks in its first ${BLANKS_MOST >> 20} MB: give what kubectl get services,endpointslices -A -o json prints`,
+      );
+    }
     if (/\S/.test(next.value.toString('latin1'))) return Buffer.concat(pieces);
   }
   return undefined;
