@@ -53,7 +53,8 @@ describe.each(['started by the addon', 'started by Node'])('%s', (starter) => {
       process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const before = timers();
     await expect(run('iptables-none-save')).rejects.toThrow();
-    expect(timers()).toBe(before);
+    // Others may have ended.
+    expect(timers()).toBeLessThanOrEqual(before);
   });
 
   test('one that is missing behind nsenter, too', async () => {
