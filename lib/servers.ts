@@ -69,21 +69,21 @@ export function* servers(last: Reading): Operation<Reading> {
 class Collection {
   readonly #last: Reading;
   readonly #rows: Records;
-  readonly #services: Uint32Array;
-  readonly #starts: Uint32Array;
-  #destinations: Uint32Array;
-  readonly #servers: VirtualServer[] = [];
+  readonly #count: number;
+  /** Services that are as they were, at the very places: nothing of them is kept anew as long as there are no others. */
+  #same = 0;
+  #services = NO_READING.services;
+  #starts = NO_READING.starts;
+  #destinations = NO_READING.destinations;
+  #servers: VirtualServer[] | undefined;
   /** Where in the last reading the next service is looked for first: it is rarely anywhere else. */
   #expected = 0;
   #places: Map<string, number> | undefined;
-  #same = true;
 
   constructor(last: Reading, rows: Records, count: number) {
     this.#last = last;
     this.#rows = rows;
-    this.#services = new Uint32Array(count * SERVICE_KEPT);
-    this.#starts = new Uint32Array(count + 1);
-    this.#destinations = new Uint32Array(Math.max(last.destinations.length, count * ROW_KEPT));
+    this.#count = count;
   }
 
   /** Takes services `from`…`to` with their destinations, which `reply` holds in the same order. */
@@ -111,25 +111,64 @@ class Collection {
   }
 
   finish(): Reading {
-    const count = this.#servers.length;
-    if (this.#same && count === this.#last.servers.length) return this.#last;
+    if (this.#servers === undefined && this.#count === this.#last.servers.length) return this.#last;
+    const servers = this.#servers ?? this.#part();
     return {
-      servers: Object.freeze(this.#servers),
+      servers: Object.freeze(servers),
       services: this.#services,
       starts: this.#starts,
-      destinations: this.#destinations.slice(0, (this.#starts[count] ?? 0) * ROW_KEPT),
+      destinations: this.#destinations.slice(0, (this.#starts[servers.length] ?? 0) * ROW_KEPT),
     };
   }
 
   #add(row: number, records: Records, first: number, end: number): void {
+    if (this.#servers === undefined && this.#isUnchanged(row, records, first, end)) {
+      this.#same++;
+      return;
+    }
+    const servers = this.#servers ?? this.#part();
     const start = this.#starts[row] ?? 0;
     this.#starts[row + 1] = start + end - first;
     this.#keep(row, records, first, end, start);
     const place = this.#find(row);
     const known = place >= 0 && this.#isSame(row, place) ? this.#last.servers[place] : undefined;
     this.#expected = place < 0 ? this.#expected : place + 1;
-    if (known === undefined || place !== row) this.#same = false;
-    this.#servers.push(known ?? this.#decode(row, records, first, end));
+    servers.push(known ?? this.#decode(row, records, first, end));
+  }
+
+  /** Whether a service and its destinations are what the last reading has at the same place. */
+  #isUnchanged(row: number, { u32 }: Records, first: number, end: number): boolean {
+    const { services, starts, destinations } = this.#last;
+    const start = starts[row] ?? 0;
+    if (row >= this.#last.servers.length || end - first !== (starts[row + 1] ?? 0) - start)
+      return false;
+    const service = row * SERVICE_WORDS + SERVICE_FIRST;
+    if (!areEqual(this.#rows.u32, service, services, row * SERVICE_KEPT, SERVICE_KEPT))
+      return false;
+    let before = start * ROW_KEPT;
+    for (let from = first * ROW_WORDS; from < end * ROW_WORDS; from += ROW_WORDS) {
+      if (!areEqual(u32, from + ROW_FIRST, destinations, before, SETTINGS_WORDS)) return false;
+      const idle = u32[from + ROW_FIRST + WEIGHT] !== 0;
+      const counts = before + SETTINGS_WORDS;
+      if (!idle && !areEqual(u32, from + COUNTS_FIRST, destinations, counts, COUNTS)) return false;
+      before += ROW_KEPT;
+    }
+    return true;
+  }
+
+  /** From here on it is another reading: what was the same until now is taken over. */
+  #part(): VirtualServer[] {
+    const { servers, services, starts, destinations } = this.#last;
+    const same = this.#same;
+    const count = this.#count;
+    this.#services = new Uint32Array(count * SERVICE_KEPT);
+    this.#services.set(services.subarray(0, same * SERVICE_KEPT));
+    this.#starts = new Uint32Array(count + 1);
+    this.#starts.set(starts.subarray(0, same + 1));
+    this.#destinations = new Uint32Array(Math.max(destinations.length, count * ROW_KEPT));
+    this.#destinations.set(destinations.subarray(0, (starts[same] ?? 0) * ROW_KEPT));
+    this.#expected = same;
+    return (this.#servers = servers.slice(0, same));
   }
 
   /** Copies what counts. */

@@ -36,6 +36,21 @@ test('what has not changed is the same object', async () => {
   expect(await client.servers()).toEqual([]);
 });
 
+test('a reading that differs at any place is as good a start for the next as one that does not', async () => {
+  const client = memoryIpvs();
+  const services = Array.from({ length: 6 }, (_, i) => ({ ...web, port: 1000 + i }));
+  for (const service of services) {
+    await client.addService(service);
+    await client.addDestination(service, one);
+  }
+  await client.servers();
+  for (const service of services) {
+    await client.setDestination(service, { ...one, upperThreshold: 5 });
+    const changed = await client.servers();
+    expect(await client.servers()).toBe(changed);
+  }
+});
+
 test('it is frozen, as it is handed out again', () => {
   const client = memoryIpvsSync();
   client.addService(web);
