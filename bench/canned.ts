@@ -25,7 +25,8 @@ export function cannedKernel(table: readonly VirtualServer[]): NativeHandle {
       next = 0;
       return services.slice(0);
     }
-    if (op !== native.Op.destinations) throw new TypeError(`no answer to operation ${op}`);
+    if (op !== native.Op.destinations && op !== native.Op.destinationSettings)
+      throw new TypeError(`no answer to operation ${op}`);
     const reply = destinations.slice(next * each, (next + count) * each);
     number(reply, each / DESTINATION.size);
     next += count;

@@ -20,6 +20,7 @@ export const Op = {
   startDaemon: 11,
   stopDaemon: 12,
   applyUntilError: 13,
+  destinationSettings: 14,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 

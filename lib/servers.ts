@@ -58,7 +58,7 @@ export function* servers(last: Reading): Operation<Reading> {
   for (let from = 0; from < count; from += SERVICES_A_CALL) {
     const to = Math.min(from + SERVICES_A_CALL, count);
     request = keyRequests(rows, from, to, request);
-    const found = yield { op: Op.destinations, request: request.bytes };
+    const found = yield { op: Op.destinationSettings, request: request.bytes };
     yield* next.take(from, to, found);
     yield { release: found };
   }

@@ -71,6 +71,7 @@ export class Kernel {
       case Op.service:
         return serviceRows(this.find(request, 0) ?? []);
       case Op.destinations:
+      case Op.destinationSettings:
         return destinationRows(rowsOf(request).map((row) => this.find(request, row)?.[0]));
       case Op.info:
         return Uint32Array.of(0x010201, this.#equipment.connectionTableSize).buffer;

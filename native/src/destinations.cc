@@ -64,16 +64,18 @@ class DestinationRows {
 
 // What a batch has read: rows in the order of their services, and which services are complete.
 struct DestinationBatch {
+  Detail detail = Detail::kAll;
   uint32_t from = 0;
   uint32_t size = 0;
   std::vector<DestinationRow> rows;
   std::vector<bool> complete;
 };
 
-Failure Connection::Destinations(Bytes keys, ByteBuffer* reply) {
+Failure Connection::Destinations(Bytes keys, Detail detail, ByteBuffer* reply) {
   const auto count = static_cast<uint32_t>(CountOf<ChangeRecord>(keys));
   DestinationRows rows(reply);
   DestinationBatch batch;
+  batch.detail = detail;
   unsigned reads = kFewestReads;
   bool batches = true;
   for (uint32_t from = 0; from < count; from += batch.size) {
@@ -95,7 +97,9 @@ Failure Connection::Destinations(Bytes keys, ByteBuffer* reply) {
       if (complete) continue;
       alone++;
       const ServiceKey key = RecordAt<ChangeRecord>(keys, index).service;
-      if (Failure failure = DestinationsOf(key, index, &rows)) return failure;
+      if (Failure failure = DestinationsOf(key, index, detail, &rows)) {
+        return failure;
+      }
     }
     // Longer lists than thought. With those that take more reads yet, batches gain nothing.
     if (alone > batch.size / 4) {
@@ -106,12 +110,13 @@ Failure Connection::Destinations(Bytes keys, ByteBuffer* reply) {
   return {};
 }
 
-Failure Connection::DestinationsOf(const ServiceKey& key, uint32_t index, DestinationRows* rows) {
+Failure Connection::DestinationsOf(const ServiceKey& key, uint32_t index, Detail detail,
+                                   DestinationRows* rows) {
   const size_t start = rows->size();
   const auto put = [&](nl_msg* message) { return PutServiceKey(message, key); };
   const auto take = [&](Bytes attributes) {
     DestinationRow row;
-    if (!ReadDestination(attributes, key.family, &row)) return false;
+    if (!ReadDestination(attributes, key.family, &row, detail)) return false;
     row.service = index;
     rows->Append(row);
     return true;
@@ -148,7 +153,7 @@ Failure Connection::Converse(Bytes keys, unsigned reads, DestinationBatch* batch
     DestinationRow row;
     Bytes attributes;
     if (!ReadHeader(message, family_, IPVS_CMD_NEW_DEST, &attributes) ||
-        !ReadDestination(attributes, key.family, &row)) {
+        !ReadDestination(attributes, key.family, &row, batch->detail)) {
       return false;
     }
     row.service = batch->from + i;

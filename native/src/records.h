@@ -11,6 +11,9 @@
 
 namespace ipvs {
 
+// What is read of a destination: all of it, or without its counters, which are half of it.
+enum class Detail { kAll, kSettings };
+
 // What a call asks for. The request and the reply of each are arrays of the records named here.
 enum class Op : uint32_t {
   kApply = 1,         // ChangeRecord[] -> int32_t[]: in order, 0, an errno or kNotTried
@@ -25,7 +28,8 @@ enum class Op : uint32_t {
   kDaemons = 10,      // nothing -> DaemonRecord[]
   kStartDaemon = 11,  // DaemonRecord -> nothing
   kStopDaemon = 12,   // DaemonRecord (state) -> nothing
-  kApplyUntilError = 13,  // as kApply, but nothing after the first failure is sent
+  kApplyUntilError = 13,      // as kApply, but nothing after the first failure is sent
+  kDestinationSettings = 14,  // as kDestinations, but with counters of zero
   // Of network devices, on a handle of openRoute; route_records.h has the records.
   kLinks = 64,            // nothing -> LinkRecord[]
   kAddresses = 65,        // nothing -> AddressRecord[]

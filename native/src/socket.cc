@@ -53,6 +53,7 @@ bool IsWellFormed(Op op, Bytes request) {
     case Op::kApply:
     case Op::kApplyUntilError:
     case Op::kDestinations:
+    case Op::kDestinationSettings:
       return holds(sizeof(ChangeRecord), 0, UINT32_MAX);
     case Op::kService:
       return holds(sizeof(ChangeRecord), 1, 1);
@@ -240,7 +241,9 @@ Failure Connection::Dispatch(Op op, Bytes request, ByteBuffer* reply) {
     case Op::kService:
       return Service(RecordAt<ChangeRecord>(request, 0), reply);
     case Op::kDestinations:
-      return Destinations(request, reply);
+      return Destinations(request, Detail::kAll, reply);
+    case Op::kDestinationSettings:
+      return Destinations(request, Detail::kSettings, reply);
     case Op::kInfo:
       return Info(reply);
     case Op::kTimeouts:

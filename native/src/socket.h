@@ -52,8 +52,9 @@ class Connection final : public Conversation {
   Failure Dispatch(Op op, Bytes request, ByteBuffer* reply);
   Failure Services(ByteBuffer* reply);
   Failure Service(const ChangeRecord& key, ByteBuffer* reply);
-  Failure Destinations(Bytes keys, ByteBuffer* reply);
-  Failure DestinationsOf(const ServiceKey& key, uint32_t index, DestinationRows* rows);
+  Failure Destinations(Bytes keys, Detail detail, ByteBuffer* reply);
+  Failure DestinationsOf(const ServiceKey& key, uint32_t index, Detail detail,
+                         DestinationRows* rows);
   Failure Converse(Bytes keys, unsigned reads, DestinationBatch* batch);
   Failure Info(ByteBuffer* reply);
   Failure Timeouts(ByteBuffer* reply);

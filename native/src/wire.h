@@ -27,7 +27,8 @@ bool IsSendable(const DaemonRecord& daemon);
 // false when they make no sense; the record's content is then unspecified.
 bool ReadService(Bytes attributes, ServiceRow* row);
 // `family` is the service's, for kernels that do not tell the destination's (before 3.18).
-bool ReadDestination(Bytes attributes, uint16_t family, DestinationRow* row);
+bool ReadDestination(Bytes attributes, uint16_t family, DestinationRow* row,
+                     Detail detail = Detail::kAll);
 bool ReadInfo(Bytes attributes, InfoRecord* info);
 bool ReadTimeouts(Bytes attributes, TimeoutsRecord* timeouts);
 bool ReadDaemon(Bytes attributes, DaemonRecord* daemon);

@@ -57,26 +57,29 @@ void ReadStat(AttributeReader& attribute, StatsRecord* stats) {
 }
 
 // Takes STATS64 (since 4.1) whenever it is there, else STATS, whose counters wrap; in whichever
-// order they come.
+// order they come. They are half of what the kernel says of a row: one of the two is read, once.
 class StatsReader {
  public:
-  explicit StatsReader(StatsRecord* stats) : stats_(stats) {}
+  void Note(const AttributeReader& attribute, bool wide) {
+    if (!wide && has_wide_) return;
+    found_ = attribute.value();
+    has_wide_ = wide;
+  }
 
-  void Read(AttributeReader& attribute, bool wide) {
-    StatsRecord read{};
-    attribute.Nested([&](AttributeReader& inner) { ReadStat(inner, &read); });
-    if (wide || !have_wide_) *stats_ = read;
-    have_wide_ = have_wide_ || wide;
+  bool Finish(StatsRecord* stats) const {
+    AttributeReader reader(found_);
+    while (reader.Next()) ReadStat(reader, stats);
+    return reader.ok();
   }
 
  private:
-  StatsRecord* stats_;
-  bool have_wide_ = false;
+  Bytes found_;
+  bool has_wide_ = false;
 };
 
 class ServiceReader {
  public:
-  explicit ServiceReader(ServiceRow* row) : row_(row), stats_(&row->stats) {}
+  explicit ServiceReader(ServiceRow* row) : row_(row) {}
 
   void Read(AttributeReader& attribute) {
     switch (attribute.type()) {
@@ -112,7 +115,7 @@ class ServiceReader {
         break;
       case IPVS_SVC_ATTR_STATS:
       case IPVS_SVC_ATTR_STATS64:
-        stats_.Read(attribute, attribute.type() == IPVS_SVC_ATTR_STATS64);
+        stats_.Note(attribute, attribute.type() == IPVS_SVC_ATTR_STATS64);
         break;
       default:
         break;
@@ -122,6 +125,7 @@ class ServiceReader {
   // What can only be said when all attributes were seen, as they may come in any order.
   bool Finish() {
     ServiceKey& key = row_->service;
+    if (!stats_.Finish(&row_->stats)) return false;
     if (key.family == AF_INET) row_->settings.netmask = ntohl(row_->settings.netmask);
     if (key.fwmark == 0) return TrimAddress(key.family, address_size_, key.address);
     key = {key.family, 0, key.fwmark, {}, 0, 0};
@@ -136,7 +140,7 @@ class ServiceReader {
 
 class DestinationReader {
  public:
-  explicit DestinationReader(DestinationRow* row) : row_(row), stats_(&row->stats) {}
+  explicit DestinationReader(DestinationRow* row) : row_(row) {}
 
   void Read(AttributeReader& attribute) {
     DestinationSettings& destination = row_->destination;
@@ -173,7 +177,7 @@ class DestinationReader {
         break;
       case IPVS_DEST_ATTR_STATS:
       case IPVS_DEST_ATTR_STATS64:
-        stats_.Read(attribute, attribute.type() == IPVS_DEST_ATTR_STATS64);
+        stats_.Note(attribute, attribute.type() == IPVS_DEST_ATTR_STATS64);
         break;
       case kDestTunType:
         destination.tunnel_type = attribute.U8();
@@ -189,8 +193,9 @@ class DestinationReader {
     }
   }
 
-  bool Finish(uint16_t service_family) {
+  bool Finish(uint16_t service_family, Detail detail) {
     DestinationSettings& destination = row_->destination;
+    if (detail == Detail::kAll && !stats_.Finish(&row_->stats)) return false;
     if (destination.family == 0) destination.family = service_family;
     return TrimAddress(destination.family, address_size_, destination.address);
   }
@@ -265,12 +270,12 @@ bool ReadService(Bytes attributes, ServiceRow* row) {
          reader.Finish();
 }
 
-bool ReadDestination(Bytes attributes, uint16_t family, DestinationRow* row) {
+bool ReadDestination(Bytes attributes, uint16_t family, DestinationRow* row, Detail detail) {
   *row = {};
   DestinationReader reader(row);
   return ReadInside(attributes, IPVS_CMD_ATTR_DEST,
                     [&](AttributeReader& attribute) { reader.Read(attribute); }) &&
-         reader.Finish(family);
+         reader.Finish(family, detail);
 }
 
 bool ReadInfo(Bytes attributes, InfoRecord* info) {

@@ -71,9 +71,10 @@ TEST_F(ConnectionTest, RefusesRequestsThatAreNotWholeRecords) {
     const Failure failure = Do(op, Bytes(bytes).first(size));
     return std::string(failure.op) == "request" && failure.err == EINVAL;
   };
-  for (const uint32_t op : {0, 14, 255}) EXPECT_TRUE(refused(static_cast<Op>(op), 0)) << op;
+  for (const uint32_t op : {0, 15, 255}) EXPECT_TRUE(refused(static_cast<Op>(op), 0)) << op;
   EXPECT_TRUE(refused(Op::kApply, 75));
   EXPECT_TRUE(refused(Op::kDestinations, 77));
+  EXPECT_TRUE(refused(Op::kDestinationSettings, 77));
   EXPECT_TRUE(refused(Op::kService, 0));
   EXPECT_TRUE(refused(Op::kService, 152));
   EXPECT_TRUE(refused(Op::kZero, 152));

@@ -267,6 +267,27 @@ TEST(ReadDestination, ReadsBackWhatTheKernelSays) {
   }
 }
 
+TEST(ReadDestination, LeavesCountersOutWhereSettingsAreAllThatIsAsked) {
+  DestinationRow row = SampleDestination(1);
+  ASSERT_NE(Raw(row.stats), Raw(StatsRecord{}));
+  DestinationRow read;
+  ASSERT_TRUE(ReadDestination(DestinationReply(row).bytes(), AF_INET, &read, Detail::kSettings));
+  row.stats = {};
+  EXPECT_EQ(Raw(read), Raw(row));
+}
+
+TEST(ReadDestination, RefusesCountersThatMakeNoSense) {
+  const uint8_t address[16] = {1, 2, 3, 4};
+  const uint8_t torn[] = {9, 0, 1, 0, 7};
+  const Attributes destination = Attributes()
+                                     .Raw(IPVS_DEST_ATTR_ADDR, address, sizeof(address))
+                                     .Raw(IPVS_DEST_ATTR_STATS64, torn, sizeof(torn));
+  const Attributes attributes = Attributes().Nest(IPVS_CMD_ATTR_DEST, destination);
+  DestinationRow row;
+  EXPECT_FALSE(ReadDestination(attributes.bytes(), AF_INET, &row));
+  EXPECT_TRUE(ReadDestination(attributes.bytes(), AF_INET, &row, Detail::kSettings));
+}
+
 TEST(ReadDestination, TakesTheFamilyOfTheServiceWhenThereIsNone) {
   const uint8_t address[16] = {1, 2, 3, 4, 5};
   const Attributes attributes = Attributes().Nest(
