@@ -1,3 +1,4 @@
+import { Drains } from '../lib/drain';
 import { MemoryKernel } from '../lib/memory';
 import type { VirtualServer } from '../lib/model';
 import { FakeClock, roundsOf, start, States } from './reconciling';
@@ -111,4 +112,18 @@ test('UDP goes at once, unless asked otherwise', async () => {
     expect(clock.time).toBe(only === undefined ? 0 : 5_000);
     expect(await client.destinations(dns)).toEqual([]);
   }
+});
+
+test('while its service is left out of plans, its time goes on', () => {
+  let now = 0;
+  const drains = new Drains({ timeout: 60_000 }, () => now);
+  drains.waits(web, b);
+  drains.settle([{ service: web, destination: b, connections: 1 }], () => false);
+  now = 30_000;
+  drains.settle([], (id) => id === 'tcp://10.0.0.1:80');
+  now = 60_000;
+  expect(drains.waits(web, b)).toBe(false);
+  // One that was wanted meanwhile begins anew.
+  drains.settle([], () => false);
+  expect(drains.waits(web, b)).toBe(true);
 });

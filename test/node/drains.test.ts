@@ -1,7 +1,8 @@
 // Destinations that leave: which may drain, since when, and what is done about those that do.
+import { IpvsError } from '../../lib/errors';
 import { serviceId } from '../../lib/id';
 import { memoryIpvs, MemoryKernel } from '../../lib/memory';
-import type { ServiceKey, VirtualServer } from '../../lib/model';
+import type { Change, ServiceKey, VirtualServer } from '../../lib/model';
 import { drainsOf, mayDrain, sweep, type Drain } from '../../lib/node/drains';
 
 const TCP = { protocol: 'tcp', address: '172.30.0.10', port: 80 } as const;
@@ -64,8 +65,8 @@ describe('a look at those that drain', () => {
     for (const destination of [ONE, OTHER])
       await client.addDestination(TCP, { ...destination, weight });
     kernel.setTraffic(serviceId(TCP), '10.1.0.5:8080', {
-      activeConnections: connections,
-      inactiveConnections: 0,
+      activeConnections: connections >> 1,
+      inactiveConnections: connections - (connections >> 1),
     });
     const there = async () => (await client.destinations(TCP)).map(({ address }) => address).sort();
     return { client, there };
@@ -98,5 +99,20 @@ describe('a look at those that drain', () => {
     await client.addService(TCP);
     const two = [since(0), since(0, { ...TCP, port: 81 })];
     expect(await sweep(client, two, { limit: 9, now: 1 })).toEqual({ left: [], gone: [] });
+  });
+  test('says what the kernel refuses, unless it is gone already', async () => {
+    const { client } = await setUp(0, 0);
+    const refusing = (code: string) => ({
+      destinations: client.destinations.bind(client),
+      apply: (changes: Iterable<Change>) => {
+        const error = new IpvsError('refused', { code, operation: 'deleteDestination' });
+        return Promise.resolve(
+          [...changes].map((change) => ({ change, status: 'failed', error }) as const),
+        );
+      },
+    });
+    const looked = (code: string) => sweep(refusing(code), [since(0)], { limit: 9, now: 1 });
+    await expect(looked('EPERM')).rejects.toThrow('refused');
+    expect((await looked('ENOENT')).gone).toEqual([since(0)]);
   });
 });
