@@ -36,18 +36,42 @@ test('what has not changed is the same object', async () => {
   expect(await client.servers()).toEqual([]);
 });
 
-test('a reading that differs at any place is as good a start for the next as one that does not', async () => {
-  const client = memoryIpvs();
-  const services = Array.from({ length: 6 }, (_, i) => ({ ...web, port: 1000 + i }));
+test('whichever one thing changes, that is read anew, and all else is the same object', async () => {
+  const kernel = new MemoryKernel();
+  const [reader, writer] = [kernel.open(), kernel.open()];
+  const services = [80, 81, 82].map((port) => ({ ...web, port }));
+  const other = { address: '192.0.2.2', port: 80 } as const;
   for (const service of services) {
-    await client.addService(service);
-    await client.addDestination(service, one);
+    await writer.addService(service);
+    for (const destination of [one, other]) await writer.addDestination(service, destination);
   }
-  await client.servers();
+  let before = await reader.servers();
+  const expectOneChange = async (): Promise<void> => {
+    const now = await reader.servers();
+    expect(now).toEqual(await kernel.open().servers());
+    const known = new Set(before);
+    expect(now.filter((server) => !known.has(server)).length).toBeLessThanOrEqual(1);
+    expect(await reader.servers()).toBe(now);
+    before = now;
+  };
   for (const service of services) {
-    await client.setDestination(service, { ...one, upperThreshold: 5 });
-    const changed = await client.servers();
-    expect(await client.servers()).toBe(changed);
+    // Twice, as what one reading keeps is what the next one is compared with.
+    for (const weight of [2, 3]) {
+      await writer.setDestination(service, { ...one, weight });
+      await expectOneChange();
+      await writer.setDestination(service, { ...other, weight });
+      await expectOneChange();
+    }
+    await writer.setService({ ...service, scheduler: 'rr' });
+    await expectOneChange();
+  }
+  for (const service of services) {
+    for (const destination of [one, other]) {
+      await writer.deleteDestination(service, destination);
+      await expectOneChange();
+      await writer.addDestination(service, destination);
+      await expectOneChange();
+    }
   }
 });
 
