@@ -14,6 +14,7 @@ import { IpvsError } from './errors';
 import { explain } from './explain';
 import { toServiceKey } from './id';
 import { Op } from './native';
+import { Portion } from './portion';
 import {
   keyRequest,
   keyRequests,
@@ -33,9 +34,6 @@ import { toDaemonRole, toFullDaemon, toFullTimeouts } from './settings';
 import { Turn } from './turns';
 
 const ESRCH = 3;
-
-/** Services whose destinations are read in one call: enough to make the call cheap, few enough to stay cancellable. */
-const SERVICES_A_CALL = 256;
 
 export function* info(): Operation<Info> {
   return readInfo(yield { op: Op.info, request: NO_REQUEST });
@@ -113,11 +111,13 @@ export function* snapshot(): Operation<VirtualServerStatus[]> {
   const rows = new Records(reply);
   const servers: VirtualServerStatus[] = [];
   let request: Records | undefined;
+  const portion = new Portion();
   while (servers.length < count) {
     const from = servers.length;
-    const to = Math.min(from + SERVICES_A_CALL, count);
+    const to = Math.min(from + portion.size, count);
     request = keyRequests(rows, from, to, request);
     const found = yield { op: Op.destinations, request: request.bytes };
+    portion.had(to - from, rowCount(found, LAYOUT.DestinationRow.size));
     yield* join(rows, from, to, found, servers);
     yield { release: found };
   }

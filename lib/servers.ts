@@ -3,6 +3,7 @@
 import type { Destination, VirtualServer } from './model';
 import { Op } from './native';
 import { NO_REQUEST, type Operation } from './operation';
+import { Portion } from './portion';
 import {
   keyRequests,
   LAYOUT,
@@ -14,9 +15,6 @@ import {
 } from './records';
 import { IpvsError } from './errors';
 import { Turn } from './turns';
-
-/** Services whose destinations are read in one call. */
-const SERVICES_A_CALL = 256;
 
 const SERVICE_WORDS = LAYOUT.ServiceRow.size >> 2;
 const SERVICE_FIRST = LAYOUT.ServiceRow.service >> 2;
@@ -55,12 +53,16 @@ export function* servers(last: Reading): Operation<Reading> {
   const count = rowCount(reply, LAYOUT.ServiceRow.size);
   const next = new Collection(last, rows, count);
   let request: Records | undefined;
-  for (let from = 0; from < count; from += SERVICES_A_CALL) {
-    const to = Math.min(from + SERVICES_A_CALL, count);
+  const portion = new Portion();
+  let from = 0;
+  while (from < count) {
+    const to = Math.min(from + portion.size, count);
     request = keyRequests(rows, from, to, request);
     const found = yield { op: Op.destinationSettings, request: request.bytes };
+    portion.had(to - from, rowCount(found, LAYOUT.DestinationRow.size));
     yield* next.take(from, to, found);
     yield { release: found };
+    from = to;
   }
   yield { release: reply };
   return next.finish();

@@ -417,19 +417,43 @@ test('reading a large table lets others have the thread', async () => {
   expect(turns).toBeGreaterThan(2);
 });
 
+/** Lists so many services, with so many destinations each. */
+function listing(services: number, each: number): ScriptedHandle {
+  const { ChangeRecord, ServiceRow, DestinationRow } = LAYOUT;
+  return new ScriptedHandle((op, request) => {
+    if (op === Op.services) return new ArrayBuffer(ServiceRow.size * services);
+    if (op === Op.apply) return results(request, () => 0);
+    const count = (request.byteLength / ChangeRecord.size) * each;
+    const rows = new Records(new ArrayBuffer(DestinationRow.size * count));
+    for (let i = 0; i < count; i++)
+      rows.u32[(i * DestinationRow.size + DestinationRow.service) >> 2] = Math.floor(i / each);
+    return rows.buffer;
+  });
+}
+
+test.each([
+  [0, [256, 1024, 1024, 696]],
+  [5, [256, 1024, 1024, 696]],
+  [100, [256, ...Array<number>(26).fill(102), 92]],
+  [5000, [256, ...Array<number>(343).fill(8)]],
+])(
+  'destinations are read for as many services at once as have ten thousand together: %i each',
+  async (each, portions) => {
+    for (const name of ['snapshot', 'servers'] as const) {
+      const services = each === 5000 ? 272 : 3000;
+      const handle = listing(services, each);
+      expect(await new Client(handle)[name]()).toHaveLength(services);
+      const asked = slicesOf(handle).slice(1);
+      expect(asked).toEqual(portions.slice(0, asked.length));
+      expect(asked.reduce((sum, count) => sum + count)).toBe(services);
+    }
+  },
+);
+
 test.each(['snapshot', 'servers', 'services', 'apply'] as const)(
   '%s gives back the memory of every reply, once, when it has been read',
   async (name) => {
-    const { ServiceRow, DestinationRow } = LAYOUT;
-    const handle = new ScriptedHandle((op, request) => {
-      if (op === Op.apply) return results(request, () => 0);
-      if (op === Op.services) return new ArrayBuffer(ServiceRow.size * 600);
-      const count = request.byteLength / LAYOUT.ChangeRecord.size;
-      const rows = new Records(new ArrayBuffer(DestinationRow.size * count));
-      for (let i = 0; i < count; i++)
-        rows.u32[(i * DestinationRow.size + DestinationRow.service) >> 2] = i;
-      return rows.buffer;
-    });
+    const handle = listing(600, 1);
     const client = new Client(handle);
     const found = await (name === 'apply' ? client.apply(adds(5000)) : client[name]());
     expect(found).toHaveLength(name === 'apply' ? 5000 : 600);

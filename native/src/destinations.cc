@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <vector>
 
@@ -26,39 +27,73 @@ constexpr unsigned kMostReads = 16;
 constexpr uint32_t kWorthABatch = 8;
 static_assert(Channel::kMaxSlots / kMostReads >= kWorthABatch);
 
-// What tells one destination of a service from another; the service's index keeps one set for all
-// services.
+// What tells one destination of a service from another: its first settings.
 struct DestinationIdentity {
-  uint32_t service;
+  uint8_t address[16];
   uint16_t family;
   uint16_t port;
-  uint8_t address[16];
 };
+static_assert(offsetof(DestinationIdentity, family) == offsetof(DestinationSettings, family));
+static_assert(offsetof(DestinationIdentity, port) == offsetof(DestinationSettings, port));
 
 DestinationIdentity IdentityOf(const DestinationRow& row) {
-  DestinationIdentity identity = {row.service, row.destination.family, row.destination.port, {}};
-  std::memcpy(identity.address, row.destination.address, sizeof(identity.address));
+  DestinationIdentity identity;
+  std::memcpy(&identity, &row.destination, sizeof(identity));
   return identity;
 }
 
+// Up to so many rows it is quicker to look at each than to keep a set.
+constexpr size_t kFew = 16;
+
 }  // namespace
 
-// The reply in the making: each destination of a service once.
+// The reply in the making: each destination of a service once. The rows of a service come together.
 class DestinationRows {
  public:
   explicit DestinationRows(ByteBuffer* reply) : reply_(reply) {}
 
   size_t size() const { return reply_->size() / sizeof(DestinationRow); }
   void Append(const DestinationRow& row) {
-    if (seen_.Insert(IdentityOf(row))) reply_->Append(row);
+    if (row.service != service_) Begin(row.service);
+    if (!IsThere(IdentityOf(row))) reply_->Append(row);
   }
   void Truncate(size_t size) {
     reply_->Truncate(size * sizeof(DestinationRow));
-    seen_.Truncate(size);
+    Begin(kNoService);
   }
 
  private:
+  static constexpr uint32_t kNoService = ~0u;
+
+  void Begin(uint32_t service) {
+    service_ = service;
+    first_ = size();
+    seen_ = {};
+  }
+
+  bool IsThere(const DestinationIdentity& identity) {
+    const size_t count = size() - first_;
+    if (count > kFew) return !seen_.Insert(identity);
+    bool found = false;
+    for (size_t i = 0; i < count; i++) {
+      const uint8_t* row = reply_->data() + (first_ + i) * sizeof(DestinationRow);
+      const uint8_t* other = row + offsetof(DestinationRow, destination);
+      found = found || std::memcmp(other, &identity, sizeof(identity)) == 0;
+    }
+    // From then on it is a set.
+    if (count == kFew && !found) {
+      for (size_t i = 0; i < count; i++) {
+        seen_.Insert(
+            IdentityOf(RecordAt<DestinationRow>({reply_->data(), reply_->size()}, first_ + i)));
+      }
+      seen_.Insert(identity);
+    }
+    return found;
+  }
+
   ByteBuffer* reply_;
+  uint32_t service_ = kNoService;
+  size_t first_ = 0;
   RowSet<DestinationIdentity> seen_;
 };
 

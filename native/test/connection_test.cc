@@ -143,6 +143,18 @@ TEST_F(ConnectionTest, ListsTheDestinationsOfEachKeyOnceEach) {
   EXPECT_EQ(rows[1].active_connections, 11u);
 }
 
+TEST_F(ConnectionTest, ListsEachOfManyDestinationsOnce) {
+  const std::vector<ChangeRecord> keys(2);
+  for (const uint32_t count : {15u, 16u, 17u, 40u}) {
+    kernel_.reply = [&](const Request& request) {
+      Datagrams rows;
+      for (uint32_t i = 0; i < 2 * count; i++) rows.push_back(Destination(request, i % count));
+      return Dump(request, rows);
+    };
+    EXPECT_EQ(Rows<DestinationRow>(Op::kDestinations, BytesOf(keys)).size(), 2 * count);
+  }
+}
+
 TEST_F(ConnectionTest, StartsADumpOverWhenAnotherIsUnderWay) {
   int attempts = 0;
   kernel_.reply = [&](const Request& request) {
