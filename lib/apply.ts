@@ -45,7 +45,7 @@ export class ApplyError extends IpvsError {
 const FIRST_SLICE = 2048;
 const LARGEST_SLICE = 16384;
 /** Milliseconds that a call should take: longer than the way there and back, short for those who wait for their turn. */
-const CALL = 15;
+const CALL = 8;
 const SIZE = LAYOUT.ChangeRecord.size;
 const ENOBUFS = 105;
 

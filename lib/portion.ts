@@ -3,7 +3,7 @@
 /** Before it is known how many destinations they have. */
 const FIRST = 256;
 /** Enough to make the way there and back cheap, and few enough for others to get their turn. */
-const MOST = 1024;
+const MOST = 512;
 /** Fewer gain nothing: the addon reads eight and more together. */
 const LEAST = 8;
 /** Destinations that a reply should have: a megabyte and a half. */
