@@ -76,10 +76,11 @@ class Lines {
   }
 
   state(): SavedState {
-    const services = [...this.#services.values()].map(({ service, destinations }) => ({
-      ...service,
-      destinations: [...destinations.values()].map(({ destination }) => destination),
-    }));
+    const services = [...this.#services.values()].map(({ service, destinations }) =>
+      Object.assign({}, service, {
+        destinations: [...destinations.values()].map(({ destination }) => destination),
+      }),
+    );
     return {
       services,
       ...(Object.keys(this.#timeouts).length === 0 ? {} : { timeouts: this.#timeouts }),

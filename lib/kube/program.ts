@@ -215,13 +215,13 @@ class FamilyProgram {
       settings.scheduler === undefined
         ? this.options
         : settled(settings.scheduler, settings.schedulerFlags);
-    this.servers.set(id, {
-      ...key,
-      scheduler,
-      ...(schedulerFlags.length > 0 && { schedulerFlags }),
-      ...(affinity && { persistence: { timeout: affinity.timeout } }),
+    const flags = schedulerFlags.length > 0 ? { schedulerFlags } : {};
+    const persistence = affinity && { persistence: { timeout: affinity.timeout } };
+    // Assigned and not spread: a spread in front of other fields gives each object a hidden class of its own.
+    const server = Object.assign(Object.assign({}, key, { scheduler }, flags), persistence, {
       destinations: toDestinations(serving, served),
     });
+    this.servers.set(id, server);
   }
 }
 
@@ -231,10 +231,7 @@ type Served = Map<readonly Endpoint[], Partial<Record<Forward, readonly Destinat
 function toDestinations({ endpoints, forward }: Serving, served: Served): readonly Destination[] {
   let lists = served.get(endpoints);
   if (lists === undefined) served.set(endpoints, (lists = {}));
-  return (lists[forward] ??= endpoints.map(({ address, port, weight = 1 }) => ({
-    address,
-    port,
-    ...(forward !== 'masq' && { forward }),
-    weight,
-  })));
+  return (lists[forward] ??= endpoints.map(({ address, port, weight = 1 }) =>
+    forward === 'masq' ? { address, port, weight } : { address, port, forward, weight },
+  ));
 }

@@ -159,7 +159,8 @@ class Builder {
     if (!this.#isFirst(serviceId(key), `service ${serviceId(key)}`, this.#places, node)) return;
     const items = destinations?.node.kind === 'list' ? destinations.node.items : [];
     const made = this.#destinations(key, items, defaults);
-    if (full !== undefined) this.#services.push({ ...slimService(full), destinations: made });
+    if (full !== undefined)
+      this.#services.push(Object.assign(slimService(full), { destinations: made }));
   }
 
   #serviceKey(node: MapNode): ServiceKey | undefined {
