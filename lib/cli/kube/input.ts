@@ -125,13 +125,13 @@ async function firstText(chunks: AsyncIterator<Buffer>): Promise<Buffer | undefi
   let size = 0;
   for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
     pieces.push(next.value);
+    if (/\S/.test(next.value.toString('latin1'))) return Buffer.concat(pieces);
     size += next.value.length;
     if (size > BLANKS_MOST) {
       throw new Error(
         `there is nothing but blanks in its first ${BLANKS_MOST >> 20} MB: give what kubectl get services,endpointslices -A -o json prints`,
       );
     }
-    if (/\S/.test(next.value.toString('latin1'))) return Buffer.concat(pieces);
   }
   return undefined;
 }
