@@ -35,10 +35,7 @@ export class Journal {
 
   // Not before something is to be written: mostly nothing is.
   get #services(): readonly ServiceKey[] {
-    const { plan, program } = this.#work;
-    const foreign = new Set(plan.servers.conflicts.map(({ service }) => serviceId(service)));
-    this.#wanted ??= program.servers.map(keyOf).filter((key) => !foreign.has(serviceId(key)));
-    return this.#wanted;
+    return (this.#wanted ??= servicesOf(this.#work));
   }
 
   /** Everything that is about to become ours, beside what is ours already. */
@@ -110,6 +107,12 @@ async function refuseChanged({ file, text }: KeptRecord): Promise<void> {
     `the record ${file} was changed while this was planned: another program is at work on the node; nothing was changed: try again`,
     { code: 'EAGAIN', operation: 'node' },
   );
+}
+
+/** Those of the program that are ours once it is on the node. */
+function servicesOf({ plan, program }: JournalWork): readonly ServiceKey[] {
+  const foreign = new Set(plan.servers.conflicts.map(({ service }) => serviceId(service)));
+  return program.servers.map(keyOf).filter((key) => !foreign.has(serviceId(key)));
 }
 
 function keyOf(service: ServiceKey): ServiceKey {
